@@ -1,0 +1,215 @@
+"""AnchorFunctionGenerator: codes of priors to weights, and the convolution."""
+
+from typing import List, Optional, Sequence, Tuple
+
+import torch
+import torch.nn.functional as F
+from mmdet.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class AnchorFunctionGenerator(BaseModule):
+    r"""A convolution whose weights are generated from the codes of priors.
+
+    Each prior ``b`` has an anchor function: a convolution with the weights
+    (Eq. 4 to 6 of `MetaAnchor <https://arxiv.org/abs/1807.00980>`_)
+
+    .. math::
+        \theta_b = \theta^* + W_2\,\mathrm{relu}(W_{11} b + W_{12} r(x))
+
+    where :math:`\theta^*` is shared by all priors, the hidden layer has ``m``
+    units and the term in ``r(x)``, the global average pooling of the feature,
+    is there only if ``data_dependent``. :math:`\theta` holds the kernel and
+    the bias. The weights of the generator do not depend on the number or the
+    shape of the priors.
+
+    Args:
+        in_channels (int): Channels of the feature.
+        out_channels (int): Outputs of one prior, e.g. the number of classes.
+        kernel_size (int): Size of the kernel, odd. Defaults to 3.
+        hidden_channels (int): Hidden units ``m``. Defaults to 128.
+        data_dependent (bool): Whether the weights depend on the feature too,
+            so that every image has its own. Defaults to False.
+        init_cfg (dict, optional): Initialisation of the layers.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        hidden_channels: int = 128,
+        data_dependent: bool = False,
+        residual_scale: float = 128.0,
+        code_std: float = 0.41,
+        residual_std: float = 0.0,
+    ) -> None:
+        super().__init__(
+            init_cfg=dict(
+                type='Normal',
+                layer='Linear',
+                std=code_std,
+                override=dict(
+                    type='Normal', name='residual_layer', std=residual_std
+                ),
+            )
+        )
+        self.residual_scale = residual_scale
+        self.data_dependent = data_dependent
+        # theta*. A convolution of its own, so that the initialisation that
+        # a stock head's init_cfg asks for its last layer reaches it.
+        self.shared = nn.Conv2d(
+            in_channels, out_channels, kernel_size, padding=kernel_size // 2
+        )
+        num_weights = self.shared.weight.numel() + out_channels
+        self.code_layer = nn.Linear(2, hidden_channels, bias=False)  # W11
+        if data_dependent:
+            self.feature_layer = nn.Linear(  # W12
+                in_channels, hidden_channels, bias=False
+            )
+        self.residual_layer = nn.Linear(  # W2
+            hidden_channels, num_weights, bias=False
+        )
+        self._cache = None
+
+    def generate(
+        self, codes: Tensor, pooled: Optional[Tensor] = None
+    ) -> Tensor:
+        """Weights of the anchor functions, in single precision or better.
+
+        Args:
+            codes (Tensor): (A, 2) codes of the priors, log-space.
+            pooled (Tensor, optional): (N, in_channels) global average
+                pooling of the features; only if ``data_dependent``.
+
+        Returns:
+            Tensor: (A, P), or (N, A, P) if ``data_dependent``. The P numbers
+            of a prior are its kernel (out_channels, in_channels, k, k),
+            flattened, and then its bias (out_channels).
+        """
+        # Codes are logarithms of ratios of a few percent: bfloat16 merges
+        # neighbours, so the generator stays out of autocast.
+        dtype = torch.promote_types(self.shared.weight.dtype, torch.float32)
+        with torch.autocast(codes.device.type, enabled=False):
+            hidden = F.linear(
+                codes.to(dtype), self.code_layer.weight.to(dtype)
+            )
+            if self.data_dependent:
+                weight = self.feature_layer.weight.to(dtype)
+                hidden = hidden + F.linear(pooled.to(dtype), weight)[:, None]
+            residual = F.linear(
+                hidden.relu() / self.residual_scale,
+                self.residual_layer.weight.to(dtype),
+            )
+            theta = torch.cat([self.shared.weight.flatten(), self.shared.bias])
+            return theta.to(dtype) + residual
+
+    def forward(
+        self, feats: Sequence[Tensor], codes: Sequence[Tensor]
+    ) -> List[Tensor]:
+        """Apply the anchor functions of every level to its feature.
+
+        Args:
+            feats (Sequence[Tensor]): (N, in_channels, H, W), one a level.
+            codes (Sequence[Tensor]): (A, 2) codes, one tensor a level; A may
+                differ between levels.
+
+        Returns:
+            list[Tensor]: (N, A * out_channels, H, W), one a level: all
+            outputs of the first prior, then all of the second, and so on.
+        """
+        if len(feats) != len(codes):
+            raise ValueError(
+                f'got features of {len(feats)} levels and priors of '
+                f'{len(codes)}; the prior generator must have one stride for '
+                'every level of the neck'
+            )
+        if self.data_dependent:
+            return [
+                self._convolve_per_image(feat, code)
+                for feat, code in zip(feats, codes, strict=True)
+            ]
+        return [
+            F.conv2d(
+                feat,
+                weight.to(feat.dtype),
+                bias.to(feat.dtype),
+                padding=self.shared.padding,
+            )
+            for feat, (weight, bias) in zip(
+                feats, self._level_weights(codes), strict=True
+            )
+        ]
+
+    def train(self, mode: bool = True) -> 'AnchorFunctionGenerator':
+        """Also forgets the kept weights.
+
+        An edit through ``Tensor.data``, as averaging hooks make one before
+        an evaluation, is invisible to PyTorch's version counters; the change
+        of mode that follows it is not.
+        """
+        self._cache = None
+        return super().train(mode)
+
+    def _convolve_per_image(self, feat: Tensor, codes: Tensor) -> Tensor:
+        """One grouped convolution, a group an image; shapes as in forward."""
+        num_imgs, _, height, width = feat.shape
+        pooled = feat.to(torch.float32).mean(dim=(2, 3))
+        theta = self.generate(codes.to(feat.device), pooled)
+        weight, bias = self._split(theta.flatten(0, 1))
+        out = F.conv2d(
+            feat.reshape(1, -1, height, width),
+            weight.to(feat.dtype),
+            bias.to(feat.dtype),
+            padding=self.shared.padding,
+            groups=num_imgs,
+        )
+        return out.reshape(num_imgs, -1, height, width)
+
+    def _level_weights(
+        self, codes: Sequence[Tensor]
+    ) -> List[Tuple[Tensor, Tensor]]:
+        """Kernel and bias of every level, kept between evaluations."""
+        if self.training or torch.is_grad_enabled():
+            return self._generate_levels(codes)
+        key = self._cache_key(codes)
+        if self._cache is None or self._cache[0] != key:
+            # The aliases keep the storage in use, so that no new parameter
+            # can appear at an address that the key remembers.
+            aliases = [param.detach() for param in self.parameters()]
+            self._cache = key, self._generate_levels(codes), aliases
+        return self._cache[1]
+
+    def _cache_key(self, codes: Sequence[Tensor]) -> list:
+        """What the generated weights depend on, in comparable form."""
+        params = [
+            # Inference tensors count no versions and cannot be edited.
+            (p.data_ptr(), p.dtype, p.device, p.is_inference() or p._version)
+            for p in self.parameters()
+        ]
+        return [code.tolist() for code in codes] + params
+
+    def _generate_levels(
+        self, codes: Sequence[Tensor]
+    ) -> List[Tuple[Tensor, Tensor]]:
+        """Kernel and bias of every level; equal codes are generated once."""
+        unique, index = torch.cat(list(codes)).unique(
+            dim=0, return_inverse=True
+        )
+        theta = self.generate(unique.to(self.shared.weight.device))
+        split = {}  # levels of the same priors share one copy
+        levels = []
+        for rows in index.split([len(code) for code in codes]):
+            key = tuple(rows.tolist())
+            if key not in split:
+                split[key] = self._split(theta[rows.to(theta.device)])
+            levels.append(split[key])
+        return levels
+
+    def _split(self, theta: Tensor) -> Tuple[Tensor, Tensor]:
+        """(A, P) weights to kernels (A * out, in, k, k) and biases."""
+        kernel = self.shared.weight
+        weight, bias = theta.split([kernel.numel(), len(kernel)], dim=1)
+        return weight.reshape(-1, *kernel.shape[1:]), bias.reshape(-1)

@@ -1,0 +1,147 @@
+"""From a command line to an MMEngine runner, with or without a GPU."""
+
+import argparse
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator, List
+
+import numpy as np
+import torch
+from mmdet.utils import setup_cache_size_limit_of_dynamo
+from mmengine.config import Config, DictAction
+from mmengine.device import get_device
+from mmengine.dist import is_distributed
+from mmengine.logging import HistoryBuffer
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """End the program with one line, not a traceback, on bad input."""
+    try:
+        yield
+    except (FileNotFoundError, TypeError, ValueError) as error:
+        sys.exit(f'{Path(sys.argv[0]).name}: error: {error}')
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags that training and testing share in MMDetection."""
+    parser.add_argument('--work-dir', help='folder for logs and results')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='override settings of the config: key=value, nested keys with '
+        'dots, lists as key="[a,b]" or key=a,b',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher',
+    )
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Config file, ``--cfg-options``, launcher and folder for the results.
+
+    Raises:
+        FileNotFoundError: The config, or one that it inherits from, does not
+            exist.
+    """
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options)
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = f'work_dirs/{Path(args.config).stem}'
+    return cfg
+
+
+def use_amp(cfg: Config) -> None:
+    """Turn automatic mixed precision on in ``cfg``.
+
+    Raises:
+        ValueError: There is no accelerator; MMEngine's ``AmpOptimWrapper``
+            needs one.
+    """
+    device = get_device()
+    if device in ('cpu', 'mps'):
+        raise ValueError(
+            "--amp needs an accelerator that MMEngine's AmpOptimWrapper "
+            f'supports, and this machine trains on "{device}"; leave --amp '
+            'out'
+        )
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Runner of ``cfg``, its processes connected where there are several."""
+    setup_cache_size_limit_of_dynamo()
+    allow_checkpoint_classes()
+    if cfg.launcher == 'pytorch' and get_device() == 'cpu':
+        connect_cpu_processes(cfg)
+    if 'runner_type' in cfg:
+        return RUNNERS.build(cfg)
+    return Runner.from_cfg(cfg)
+
+
+def connect_cpu_processes(cfg: Config) -> None:
+    """Join the processes with gloo; MMEngine's own way asks for a GPU."""
+    if not is_distributed():
+        torch.distributed.init_process_group('gloo')
+    cfg.setdefault('model_wrapper_cfg', {})
+    cfg.model_wrapper_cfg.setdefault('type', 'MMDistributedDataParallel')
+    cfg.model_wrapper_cfg.setdefault('broadcast_buffers', False)
+    cfg.model_wrapper_cfg.setdefault(
+        'find_unused_parameters', cfg.get('find_unused_parameters', False)
+    )
+    # MMEngine fills in the local rank as a GPU, unless told that it is none.
+    cfg.model_wrapper_cfg.device_ids = None
+
+
+def allow_checkpoint_classes() -> None:
+    """Let ``torch.load`` read what MMEngine itself writes to a checkpoint.
+
+    Since PyTorch 2.6 only allow-listed classes are unpickled, and MMEngine
+    before 0.10.8 does not list those of its training log.
+    """
+    if not hasattr(torch.serialization, 'add_safe_globals'):
+        return  # a PyTorch that does not ask
+    torch.serialization.add_safe_globals(
+        [HistoryBuffer, getattr, np.ndarray, np.dtype, *_numpy_internals()]
+    )
+
+
+def _numpy_internals() -> List[type]:
+    core = getattr(np, '_core', None) or np.core
+    dtypes = [type(np.dtype(name)) for name in ('f4', 'f8', 'i4', 'i8')]
+    return [
+        core.multiarray._reconstruct,
+        core.multiarray.scalar,
+        *dtypes,
+    ]
+
+
+def load_strictly(runner: Runner, checkpoint: str) -> None:
+    """Load a checkpoint that has to fit in every parameter.
+
+    Raises:
+        FileNotFoundError: It does not exist.
+        ValueError: It is of another model, e.g. a stock RetinaNet.
+    """
+    if not Path(checkpoint).is_file():
+        raise FileNotFoundError(f'checkpoint {checkpoint} does not exist')
+    try:
+        runner.load_checkpoint(checkpoint, strict=True)
+    except RuntimeError as error:
+        head = type(runner.model.bbox_head).__name__
+        raise ValueError(
+            f'{checkpoint} does not fit the model of the config, whose head '
+            f'is a {head}: {" ".join(str(error).split())}'
+        ) from None

@@ -1,0 +1,273 @@
+"""MetaAnchorGenerator: shapes of the priors, their codes and their jitter."""
+
+import math
+from contextlib import contextmanager
+from typing import Iterator, List, Optional, Sequence, Tuple
+
+import torch
+from mmdet.models.task_modules.prior_generators import AnchorGenerator
+from mmdet.registry import TASK_UTILS
+from mmdet.structures.bbox import get_box_tensor
+from torch import Tensor
+
+Shapes = Sequence[Sequence[Tuple[float, float]]]
+
+
+@TASK_UTILS.register_module()
+class MetaAnchorGenerator(AnchorGenerator):
+    r"""Priors of any source, and the codes that describe their shapes.
+
+    A prior of height ``h`` and width ``w`` on a level whose standard box is
+    ``(AH, AW)`` has the code (Eq. 7 of `MetaAnchor
+    <https://arxiv.org/abs/1807.00980>`_)
+
+    .. math:: b = (\log(h / AH), \log(w / AW)).
+
+    The standard box grows with the stride, so the same code means the same
+    shape, relative to the stride, at every level. It is the unit that the
+    weights of a model are trained in: :class:`MetaRetinaHead` stores it in
+    the checkpoint and restores it on loading, whatever the priors are.
+
+    The sizes come from one of three sources; ``priors`` and ``shapes``, where
+    given, replace what the stock arguments say, so that a config can inherit
+    from a stock one and add a line:
+
+    - the arguments of :class:`AnchorGenerator`, unchanged;
+    - ``priors``, the config of any other registered anchor generator;
+    - ``shapes``, explicit sizes.
+
+    Args:
+        strides (list[int] | list[tuple[int, int]]): Strides of the levels in
+            px, ``(w, h)`` where they are pairs. Not needed with ``priors``.
+        *args: Positional arguments of :class:`AnchorGenerator`.
+        priors (dict, optional): Config of a registered generator that
+            derives from :class:`AnchorGenerator`, e.g.
+            ``dict(type='SSDAnchorGenerator', ...)``. Its levels may hold
+            different numbers of priors.
+        shapes (list[list[tuple[float, float]]], optional): Sizes in px,
+            ``(w, h)``, one list a level, in the order of ``strides``.
+        standard_box (tuple[float, float], optional): ``(AH, AW)`` in px at
+            the level of the smallest stride. Defaults to the mean height and
+            width of the priors there.
+        jitter (float): In training, log height and log width of every prior
+            move by a uniform draw within +- ``jitter``, see
+            :meth:`jittered`. 0 turns it off. Defaults to 0.5, as published.
+        **kwargs: Other arguments of :class:`AnchorGenerator`.
+
+    Raises:
+        ValueError: A size, ratio, scale, ``standard_box`` or ``jitter`` that
+            is not finite and positive (``jitter`` may be 0), a level without
+            priors, ``shapes`` for another number of levels than ``strides``,
+            or both ``priors`` and ``shapes``.
+        TypeError: ``priors`` builds something else than an anchor generator.
+    """
+
+    def __init__(
+        self,
+        strides: Optional[Sequence] = None,
+        *args,
+        priors: Optional[dict] = None,
+        shapes: Optional[Shapes] = None,
+        standard_box: Optional[Tuple[float, float]] = None,
+        jitter: float = 0.5,
+        **kwargs,
+    ) -> None:
+        if priors is not None and shapes is not None:
+            raise ValueError(
+                f'give `priors` or `shapes`, not both: got priors={priors} '
+                f'and shapes={shapes}'
+            )
+        if priors is not None:
+            self._take_over(TASK_UTILS.build(priors))
+        elif shapes is not None:
+            placing = ('centers', 'center_offset', 'use_box_type')
+            kwargs = {k: kwargs[k] for k in placing if k in kwargs}
+            super().__init__(strides, ratios=[1.0], scales=[1.0], **kwargs)
+            self.base_anchors = self._resized(_check_shapes(shapes, strides))
+        else:
+            super().__init__(strides, *args, **kwargs)
+        self._check_sizes()
+
+        if not (math.isfinite(jitter) and jitter >= 0):
+            raise ValueError(
+                f'jitter must be a finite number >= 0, got {jitter}'
+            )
+        self.jitter = jitter
+        if standard_box is None:
+            lowest = self.strides.index(min(self.strides))
+            standard_box = self.base_shapes[lowest].mean(0).flip(0).tolist()
+        self.standard_box = standard_box
+
+    @property
+    def standard_box(self) -> Tuple[float, float]:
+        """tuple[float, float]: (AH, AW) in px at the smallest stride."""
+        return self._standard_box
+
+    @standard_box.setter
+    def standard_box(self, box: Sequence[float]) -> None:
+        box = torch.as_tensor(box, dtype=torch.float32)
+        if box.shape != (2,) or not (box.isfinite() & (box > 0)).all():
+            raise ValueError(
+                'standard_box must be two positive finite numbers (AH, AW) '
+                f'in px, got {box.tolist()}'
+            )
+        # Kept in the precision of a checkpoint: codes are the same to the
+        # last bit before saving and after loading.
+        self._standard_box = tuple(box.tolist())
+
+    @property
+    def base_shapes(self) -> List[Tensor]:
+        """list[Tensor]: (A, 2) sizes (w, h) in px, one tensor a level."""
+        return [base[:, 2:] - base[:, :2] for base in self.base_anchors]
+
+    @property
+    def base_centers(self) -> List[Tensor]:
+        """list[Tensor]: (A, 2) centres (x, y) in px within the first cell."""
+        return [(base[:, 2:] + base[:, :2]) / 2 for base in self.base_anchors]
+
+    def codes(self) -> List[Tensor]:
+        """Codes of the priors as they are now (jittered or not).
+
+        Returns:
+            list[Tensor]: One (A, 2) float tensor a level, on the CPU:
+            ``(log(h / AH), log(w / AW))`` in log-space.
+        """
+        lowest = torch.tensor(min(self.strides), dtype=torch.float32)
+        unit = torch.tensor(self.standard_box[::-1])  # (AW, AH), as shapes
+        codes = []
+        for shapes, stride in zip(self.base_shapes, self.strides, strict=True):
+            level_unit = unit * (torch.tensor(stride) / lowest)
+            codes.append((shapes / level_unit).log().flip(-1))
+        return codes
+
+    @contextmanager
+    def jittered(self) -> Iterator[None]:
+        """Move every prior at random for the length of a ``with`` block.
+
+        Log height and log width move by independent uniform draws within
+        +- ``jitter``; the centres stay. Everything asked of the generator
+        inside the block (codes, grids of priors) sees the same draw. Priors
+        of equal code on different levels share it, because they are one
+        prior to the anchor function. Draws come from PyTorch's global CPU
+        generator.
+        """
+        at_rest = self.base_anchors
+        codes = self.codes()
+        unique, index = torch.cat(codes).unique(dim=0, return_inverse=True)
+        draw = torch.empty_like(unique).uniform_(-self.jitter, self.jitter)
+        moves = draw[index].split([len(code) for code in codes])
+        self.base_anchors = self._resized(
+            [
+                shapes * move.flip(-1).exp()
+                for shapes, move in zip(self.base_shapes, moves, strict=True)
+            ]
+        )
+        try:
+            yield
+        finally:
+            self.base_anchors = at_rest
+
+    def _resized(self, shapes: Sequence[Tensor]) -> List[Tensor]:
+        """Boxes (x1, y1, x2, y2) in px of other sizes, same centres."""
+        centers = [center[:1] for center in self.base_centers]
+        if all(
+            len(a) == len(b)
+            for a, b in zip(shapes, self.base_anchors, strict=True)
+        ):
+            centers = self.base_centers
+        return [
+            torch.cat([center - shape / 2, center + shape / 2], dim=1)
+            for center, shape in zip(centers, shapes, strict=True)
+        ]
+
+    def _take_over(self, source: AnchorGenerator) -> None:
+        """Become the generator ``source``, keeping our own methods."""
+        name = type(source).__name__
+        if not isinstance(source, AnchorGenerator):
+            raise TypeError(
+                f'priors must build an AnchorGenerator, got {name}'
+            )
+        vars(self).update(vars(source))
+        self._check_sizes()
+        # A generator may place its priors by a rule of its own, which the
+        # inherited grid would silently miss.
+        sizes = [(2, 3)] * source.num_levels
+        grids = zip(
+            self.grid_priors(sizes, device='cpu'),
+            source.grid_priors(sizes, device='cpu'),
+            strict=True,
+        )
+        for ours, theirs in grids:
+            if not torch.equal(get_box_tensor(ours), get_box_tensor(theirs)):
+                raise TypeError(
+                    f'priors: {name} does not repeat its base_anchors at '
+                    'every stride, so its grid cannot be customised'
+                )
+
+    def _check_sizes(self) -> None:
+        """Refuse sizes that no prior can have, naming the value."""
+        for name in ('strides', 'ratios', 'scales', 'base_sizes'):
+            for value in _leaves(getattr(self, name, ())):
+                if not (math.isfinite(value) and value > 0):
+                    raise ValueError(
+                        f'{name} must be positive and finite, got {value}'
+                    )
+        for level, shapes in enumerate(self.base_shapes):
+            if len(shapes) == 0:
+                raise ValueError(
+                    f'level {level} has no priors; every level needs at '
+                    f'least one (got {self.num_base_priors})'
+                )
+            for w, h in shapes.tolist():
+                _check_size(w, h, level)
+
+    def __repr__(self) -> str:
+        """str: sizes of the priors, standard box and jitter."""
+        shapes = [
+            [(round(w, 2), round(h, 2)) for w, h in level.tolist()]
+            for level in self.base_shapes
+        ]
+        return (
+            f'{type(self).__name__}(strides={self.strides}, '
+            f'shapes={shapes}, standard_box={self.standard_box}, '
+            f'jitter={self.jitter})'
+        )
+
+
+def _leaves(values) -> Iterator[float]:
+    """Numbers in nested lists, tuples and tensors."""
+    if isinstance(values, Tensor):
+        values = values.tolist()
+    if isinstance(values, (list, tuple)):
+        for value in values:
+            yield from _leaves(value)
+    else:
+        yield values
+
+
+def _check_size(w: float, h: float, level: int) -> None:
+    if not all(math.isfinite(side) and side > 0 for side in (w, h)):
+        raise ValueError(
+            'the sides of a prior must be positive and finite px, got '
+            f'(w, h) = ({w}, {h}) on level {level}'
+        )
+
+
+def _check_shapes(shapes: Shapes, strides: Sequence) -> List[Tensor]:
+    """Sizes as one (A, 2) tensor a level; see ``shapes`` above."""
+    if len(shapes) != len(strides):
+        raise ValueError(
+            f'shapes must have one list for each of the {len(strides)} '
+            f'strides {list(strides)}, got {len(shapes)}: {shapes}'
+        )
+    for level, sizes in enumerate(shapes):
+        try:
+            pairs = [(float(w), float(h)) for w, h in sizes]
+        except (TypeError, ValueError):
+            raise ValueError(
+                'shapes must be [[(w, h), ...], ...] in px, one list a '
+                f'level, got {sizes} on level {level}'
+            ) from None
+        for w, h in pairs:
+            _check_size(w, h, level)
+    return [torch.tensor(sizes).float().reshape(-1, 2) for sizes in shapes]

@@ -1,0 +1,62 @@
+"""Packaging of mmdet_metaanchor."""
+
+import runpy
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+VERSION = runpy.run_path(str(ROOT / 'mmdet_metaanchor' / 'version.py'))
+
+EXTRAS = {
+    # The two stacks that we test. MMCV compiles its ops for the torch that is
+    # there: install torch first, and these with `--no-build-isolation`.
+    'onedl': [
+        'onedl-mmdetection==3.5.1',
+        'onedl-mmcv==2.3.6',
+        'onedl-mmengine==0.10.12',
+    ],
+    'openmmlab': ['mmdet==3.3.0', 'mmcv==2.1.0', 'mmengine==0.10.7'],
+    # The embedded digits data set.
+    'demo': ['scikit-learn'],
+    # Another ruff would format otherwise.
+    'test': ['pytest', 'hypothesis', 'ruff==0.17.6'],
+}
+
+
+def link_mim_files() -> None:
+    """Put what `mim` and `mmdet_metaanchor::` look for under the package.
+
+    They are links, so that an editable install follows the checkout; building
+    a wheel follows the links and packs copies.
+    """
+    mim = ROOT / 'mmdet_metaanchor' / '.mim'
+    mim.mkdir(exist_ok=True)
+    for name in ('configs', 'tools', 'model-index.yml'):
+        link = mim / name
+        if not link.is_symlink():
+            link.symlink_to(Path('..', '..', name))
+
+
+link_mim_files()
+setup(
+    name='mmdet_metaanchor',
+    version=VERSION['__version__'],
+    description='MetaAnchor (NeurIPS 2018) for MMDetection',
+    python_requires='>=3.10',
+    packages=find_packages(include=['mmdet_metaanchor', 'mmdet_metaanchor.*']),
+    package_data={
+        'mmdet_metaanchor': [
+            '.mim/model-index.yml',
+            '.mim/configs/**/*.py',
+            '.mim/configs/**/*.yml',
+            '.mim/tools/*.py',
+            '.mim/tools/*.sh',
+        ]
+    },
+    # None, so that installing us into a working MMDetection changes none of
+    # its packages: all that training needs, MMDetection needs as well.
+    install_requires=[],
+    extras_require=EXTRAS,
+    zip_safe=False,
+)

@@ -1,0 +1,138 @@
+"""Small models and data that several test files share."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
+
+import mmdet_metaanchor  # noqa: F401 (registers the components)
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _scope_and_seed():
+    init_default_scope('mmdet')
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def build_head():
+    """Build a small MetaRetinaHead whose residuals are not zero.
+
+    A new head generates the same function for every prior (W2 = 0), with
+    which most laws would hold trivially.
+    """
+
+    def build(residual_std=0.5, **kwargs):
+        cfg = dict(
+            type='MetaRetinaHead',
+            num_classes=3,
+            in_channels=8,
+            feat_channels=8,
+            stacked_convs=1,
+            anchor_generator=dict(
+                type='MetaAnchorGenerator',
+                octave_base_scale=4,
+                scales_per_octave=3,
+                ratios=[0.5, 1.0, 2.0],
+                strides=[8, 16, 32],
+            ),
+            train_cfg=dict(
+                assigner=dict(
+                    type='MaxIoUAssigner',
+                    pos_iou_thr=0.5,
+                    neg_iou_thr=0.4,
+                    min_pos_iou=0,
+                ),
+                allowed_border=-1,
+                pos_weight=-1,
+            ),
+            test_cfg=dict(
+                nms_pre=100,
+                score_thr=0.0,
+                nms=dict(type='nms', iou_threshold=0.5),
+                max_per_img=20,
+            ),
+        )
+        cfg.update(kwargs)
+        head = MODELS.build(cfg)
+        for generator in (head.retina_cls, head.retina_reg):
+            torch.nn.init.normal_(
+                generator.residual_layer.weight, std=residual_std
+            )
+        return head
+
+    return build
+
+
+@pytest.fixture
+def feats():
+    """Features of 2 images of 64x64 px at strides 8, 16 and 32."""
+    return [torch.randn(2, 8, size, size) for size in (8, 4, 2)]
+
+
+@pytest.fixture
+def data_samples():
+    """Two images of 64x64 px: one with two objects, one with none."""
+    samples = []
+    for boxes in ([[4.0, 4, 40, 36], [30, 20, 60, 62]], []):
+        sample = DetDataSample(
+            metainfo=dict(
+                img_shape=(64, 64), pad_shape=(64, 64), scale_factor=(1, 1)
+            )
+        )
+        sample.gt_instances = InstanceData(
+            bboxes=torch.tensor(boxes).reshape(-1, 4),
+            labels=torch.arange(len(boxes)),
+        )
+        samples.append(sample)
+    return samples
+
+
+@pytest.fixture(scope='session')
+def tiny_data(tmp_path_factory):
+    """A folder in COCO format: 4 images of 96x64 px with a square each."""
+    root = tmp_path_factory.mktemp('tiny')
+    (root / 'images').mkdir()
+    rng = np.random.default_rng(0)
+    images, annotations = [], []
+    for i in range(4):
+        image = rng.integers(0, 80, (64, 96, 3), dtype=np.uint8)
+        x, y, side = 10 + 8 * i, 8, 24 + 6 * i
+        image[y : y + side, x : x + side] = 255
+        cv2.imwrite(str(root / 'images' / f'{i}.png'), image)
+        images.append(dict(id=i, file_name=f'{i}.png', width=96, height=64))
+        annotations.append(
+            dict(
+                id=i + 1,
+                image_id=i,
+                category_id=1 + i % 2,
+                bbox=[x, y, side, side],
+                area=side * side,
+                iscrowd=0,
+            )
+        )
+    content = dict(
+        images=images,
+        annotations=annotations,
+        categories=[dict(id=1, name='odd'), dict(id=2, name='even')],
+    )
+    for split in ('train', 'val'):
+        (root / f'{split}.json').write_text(json.dumps(content))
+    return root
+
+
+@pytest.fixture
+def load_config(tiny_data, monkeypatch):
+    """Read a config of this repository, its data being ``tiny_data``."""
+    monkeypatch.setenv('DATA_ROOT', str(tiny_data))
+    return lambda name: Config.fromfile(ROOT / 'configs' / name)

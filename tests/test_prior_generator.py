@@ -1,0 +1,286 @@
+"""Shapes, codes and jitter of MetaAnchorGenerator."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmdet.models.task_modules.prior_generators import AnchorGenerator
+from mmdet.registry import TASK_UTILS
+
+from mmdet_metaanchor import MetaAnchorGenerator
+
+STRIDES = [8, 16, 32]
+STOCK = dict(
+    strides=STRIDES,
+    octave_base_scale=4,
+    scales_per_octave=3,
+    ratios=[0.5, 1.0, 2.0],
+)
+SSD = dict(
+    type='SSDAnchorGenerator',
+    strides=[8, 16, 32],
+    ratios=[[2], [2, 3], [2]],
+    min_sizes=[20, 40, 80],
+    max_sizes=[40, 80, 160],
+)
+YOLO = dict(
+    type='YOLOAnchorGenerator',
+    strides=[32, 16, 8],
+    base_sizes=[
+        [(116, 90), (156, 198)],
+        [(30, 61), (62, 45)],
+        [(10, 13), (16, 30)],
+    ],
+)
+SIZES = [(4, 5), (2, 3), (1, 1)]
+
+
+def build(**kwargs):
+    return TASK_UTILS.build(dict(type='MetaAnchorGenerator', **kwargs))
+
+
+@pytest.mark.parametrize(
+    'extra',
+    [
+        {},
+        dict(scale_major=False),
+        dict(base_sizes=[10, 20, 30]),
+        dict(center_offset=0.5),
+        dict(centers=[(4, 4), (8, 8), (16, 16)]),
+        dict(strides=[(8, 4), (16, 8), (32, 16)]),
+        dict(scales=[4, 6], octave_base_scale=None, scales_per_octave=None),
+    ],
+)
+def test_stock_arguments_give_the_stock_grid(extra):
+    cfg = {**STOCK, **extra}
+    ours, stock = build(**cfg), AnchorGenerator(**cfg)
+    assert ours.num_base_priors == stock.num_base_priors
+    for a, b in zip(
+        ours.grid_priors(SIZES, device='cpu'),
+        stock.grid_priors(SIZES, device='cpu'),
+        strict=True,
+    ):
+        assert torch.equal(a, b)
+
+
+def test_stock_arguments_may_be_positional():
+    ours = MetaAnchorGenerator([16], [1.0], [1.0], [9])
+    # 9 px around the origin, as in the example of AnchorGenerator
+    assert ours.base_anchors[0].tolist() == [[-4.5, -4.5, 4.5, 4.5]]
+
+
+@pytest.mark.parametrize(
+    'priors', [dict(type='AnchorGenerator', **STOCK), SSD, YOLO]
+)
+def test_priors_take_over_any_registered_generator(priors):
+    ours, source = build(priors=priors), TASK_UTILS.build(priors)
+    assert ours.num_base_priors == source.num_base_priors
+    assert ours.strides == source.strides
+    for a, b in zip(
+        ours.grid_priors(SIZES, device='cpu'),
+        source.grid_priors(SIZES, device='cpu'),
+        strict=True,
+    ):
+        assert torch.equal(a, b)
+
+
+def test_levels_may_differ_in_number():
+    # SSD: 2 squares a level and two boxes for each of its ratios
+    assert build(priors=SSD).num_base_priors == [4, 6, 4]
+
+
+def test_shapes_are_width_first():
+    generator = build(strides=[8], shapes=[[(10, 20)]])
+    # width 10, height 20, centred on the corner of the cell as in stock
+    assert generator.base_anchors[0].tolist() == [[-5, -10, 5, 10]]
+
+
+def test_shapes_replace_inherited_sizes():
+    ours = build(**STOCK, shapes=[[(8, 8)], [(16, 16)], [(32, 32)]])
+    assert ours.num_base_priors == [1, 1, 1]
+
+
+def test_shapes_keep_the_centers_of_the_config():
+    ours = build(strides=[8], shapes=[[(2, 4)]], centers=[(4, 4)])
+    assert ours.base_anchors[0].tolist() == [[3, 2, 5, 6]]
+
+
+def test_code_is_log_height_then_log_width():
+    generator = build(
+        strides=[8, 16], shapes=[[(20, 40)], [(20, 40)]], standard_box=(40, 10)
+    )
+    codes = generator.codes()
+    # Level 0, unit (40, 10): h = 40 -> log 1, w = 20 -> log 2.
+    assert codes[0][0].tolist() == pytest.approx([0, math.log(2)])
+    # Level 1, unit (80, 20): h = 40 -> log 1/2, w = 20 -> log 1.
+    assert codes[1][0].tolist() == pytest.approx([-math.log(2), 0])
+
+
+def test_equal_shapes_relative_to_the_stride_have_equal_codes():
+    codes = build(**STOCK).codes()
+    assert torch.equal(codes[0], codes[1])
+    assert torch.equal(codes[0], codes[2])
+
+
+def test_lowest_level_is_that_of_the_smallest_stride():
+    # YOLO lists the coarsest level first; means of (10, 13) and (16, 30).
+    assert build(priors=YOLO).standard_box == pytest.approx((21.5, 13))
+
+
+def test_standard_box_defaults_to_the_mean_height_and_width():
+    ours = build(strides=[8, 16], shapes=[[(10, 20), (30, 60)], [(9, 9)]])
+    assert ours.standard_box == pytest.approx((40, 20))
+
+
+def test_standard_box_is_exact_in_single_precision():
+    ours = build(**STOCK, standard_box=(42.7, 1 / 3))
+    again = torch.tensor(ours.standard_box, dtype=torch.float32)
+    assert tuple(again.tolist()) == ours.standard_box
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(
+        st.tuples(*[st.floats(1, 500, width=32)] * 2), min_size=1, max_size=6
+    ),
+    st.tuples(*[st.floats(1, 500, width=32)] * 2),
+)
+def test_codes_invert_to_shapes(sizes, standard_box):
+    ours = build(strides=[8], shapes=[sizes], standard_box=standard_box)
+    # (h, w) = (AH, AW) exp(b), so shapes (w, h) return.
+    sides = ours.codes()[0].exp() * torch.tensor(ours.standard_box)
+    assert torch.allclose(sides.flip(1), torch.tensor(sizes), rtol=1e-4)
+
+
+class TestJitter:
+    def test_moves_within_the_bound_and_keeps_centers(self):
+        generator = build(**STOCK, jitter=0.3, center_offset=0.5)
+        codes, centers = generator.codes(), generator.base_centers
+        moved = []
+        for _ in range(50):
+            with generator.jittered():
+                for new, old in zip(generator.codes(), codes, strict=True):
+                    moved.append(new - old)
+                for new, old in zip(
+                    generator.base_centers, centers, strict=True
+                ):
+                    assert torch.allclose(new, old, atol=1e-4)
+        moved = torch.cat(moved)
+        assert moved.abs().max() <= 0.3 + 1e-5
+        # Uniform on +-0.3: mean 0, variance 0.3^2 / 3 = 0.03; 450
+        # independent draws of each of height and width.
+        assert moved.mean().abs() < 0.03
+        assert moved.var().item() == pytest.approx(0.03, rel=0.2)
+        # Height and width move independently.
+        assert torch.corrcoef(moved.T)[0, 1].abs() < 0.2
+
+    def test_is_over_after_the_block(self):
+        generator = build(**STOCK)
+        before = [base.clone() for base in generator.base_anchors]
+        with pytest.raises(RuntimeError), generator.jittered():
+            assert not torch.equal(generator.base_anchors[0], before[0])
+            raise RuntimeError
+        for new, old in zip(generator.base_anchors, before, strict=True):
+            assert torch.equal(new, old)
+
+    def test_codes_and_grid_share_the_draw(self):
+        generator = build(**STOCK, standard_box=(40, 40))
+        with generator.jittered():
+            first = generator.codes()[0]
+            grid = generator.grid_priors(SIZES, device='cpu')[0]
+        sides = grid[:9, 2:] - grid[:9, :2]
+        assert torch.allclose((sides / 40).log().flip(1), first, atol=1e-5)
+
+    def test_equal_codes_share_a_draw(self):
+        generator = build(**STOCK)
+        with generator.jittered():
+            codes = generator.codes()
+        assert torch.equal(codes[0], codes[1])
+        assert len(codes[0].unique(dim=0)) == 9
+
+    def test_is_anew_each_time_and_repeats_with_the_seed(self):
+        generator = build(**STOCK)
+        draws = []
+        for seed in (1, None, 1):
+            if seed is not None:
+                torch.manual_seed(seed)
+            with generator.jittered():
+                draws.append(generator.codes()[0])
+        assert torch.equal(draws[0], draws[2])
+        assert not torch.equal(draws[0], draws[1])
+
+    def test_zero_turns_it_off(self):
+        generator = build(**STOCK, jitter=0)
+        codes = generator.codes()[0]
+        with generator.jittered():
+            assert torch.allclose(generator.codes()[0], codes, atol=1e-6)
+
+    def test_different_numbers_a_level(self):
+        generator = build(priors=SSD)
+        with generator.jittered():
+            assert [len(c) for c in generator.codes()] == [4, 6, 4]
+
+
+@pytest.mark.parametrize(
+    ('kwargs', 'value'),
+    [
+        (dict(strides=[8], shapes=[[(0, 10)]]), '0'),
+        (dict(strides=[8], shapes=[[(10, -3)]]), '-3'),
+        (dict(strides=[8], shapes=[[(math.nan, 10)]]), 'nan'),
+        (dict(strides=[8], shapes=[[(10, math.inf)]]), 'inf'),
+        (dict(strides=[8, 16], shapes=[[(10, 10)], []]), 'level 1'),
+        (dict(strides=[8, 16], shapes=[[(10, 10)]]), r'2 strides \[8, 16\]'),
+        (dict(strides=[8], shapes=[(10, 10)]), r'\(w, h\)'),
+        (dict(strides=[8], shapes=[[(1, 2, 3)]]), r'\(1, 2, 3\)'),
+        ({**STOCK, 'ratios': [1.0, -2.0]}, '-2'),
+        ({**STOCK, 'ratios': []}, 'level 0'),
+        ({**STOCK, 'octave_base_scale': 0}, 'scales .* got 0'),
+        ({**STOCK, 'octave_base_scale': math.nan}, 'nan'),
+        ({**STOCK, 'scales_per_octave': 0}, 'level 0'),
+        ({**STOCK, 'base_sizes': [8, -16, 32]}, '-16'),
+        ({**STOCK, 'strides': [0, 16, 32]}, 'got 0'),
+        ({**STOCK, 'jitter': -0.1}, '-0.1'),
+        ({**STOCK, 'jitter': math.nan}, 'nan'),
+        ({**STOCK, 'standard_box': (0, 10)}, '0'),
+        ({**STOCK, 'standard_box': (10, math.inf)}, 'inf'),
+        ({**STOCK, 'standard_box': (10, 10, 10)}, '10'),
+        (dict(priors={**YOLO, 'base_sizes': [[(10, -7)]] * 3}), '-7'),
+        (dict(priors=SSD, shapes=[[(10, 10)]]), 'not both'),
+    ],
+)
+def test_bad_values_are_named(kwargs, value):
+    with pytest.raises(ValueError, match=value):
+        build(**kwargs)
+
+
+def test_priors_must_be_anchors():
+    with pytest.raises(TypeError, match='MlvlPointGenerator'):
+        build(priors=dict(type='MlvlPointGenerator', strides=[8]))
+
+
+def test_priors_must_repeat_their_base_anchors():
+    class Halved(AnchorGenerator):
+        def single_level_grid_priors(self, *args, **kwargs):
+            return super().single_level_grid_priors(*args, **kwargs) / 2
+
+    with TASK_UTILS.switch_scope_and_registry('mmdet') as registry:
+        registry.register_module(module=Halved, force=True)
+    with pytest.raises(TypeError, match='Halved'):
+        build(priors=dict(type='Halved', **STOCK))
+
+
+def test_source_is_left_as_it_was():
+    shapes = [[(10, 20)], [(20, 40)], [(40, 80)]]
+    given_shapes = [list(level) for level in shapes]
+    generator = build(strides=STRIDES, shapes=shapes)
+    with generator.jittered():
+        pass
+    assert shapes == given_shapes
+
+
+def test_repr_tells_sizes_and_unit():
+    text = repr(build(priors=SSD, standard_box=(30, 40)))
+    assert 'standard_box=(30.0, 40.0)' in text
+    assert '(20.0, 20.0)' in text

@@ -1,0 +1,62 @@
+"""Test a detector, with the anchors of its config or with others."""
+
+import argparse
+
+from mmdet.engine.hooks.utils import trigger_visualization_hook
+from mmdet.evaluation import DumpDetResults
+
+from mmdet_metaanchor.anchors import customize_anchors, parse_anchors
+from mmdet_metaanchor.launch import (
+    add_common_arguments,
+    build_runner,
+    load_config,
+    load_strictly,
+    one_line_errors,
+)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Test a detector')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    add_common_arguments(parser)
+    parser.add_argument(
+        '--anchors',
+        help='test a MetaAnchor model with these anchors: a literal, sizes '
+        '"[[(w, h), ...], ...]" in px, one list a level, or the config of an '
+        "anchor generator \"{'scales': [4], 'ratios': [0.5, 1, 2]}\", or a "
+        '.json file that holds one',
+    )
+    parser.add_argument('--out', help='write the predictions to this .pkl')
+    parser.add_argument(
+        '--show', action='store_true', help='show the predictions'
+    )
+    parser.add_argument('--show-dir', help='draw the predictions to here')
+    parser.add_argument(
+        '--wait-time', type=float, default=2, help='seconds between images'
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    with one_line_errors():
+        cfg = load_config(args)
+        if args.anchors is not None:
+            anchors = parse_anchors(args.anchors)
+        if args.out and not args.out.endswith(('.pkl', '.pickle')):
+            raise ValueError(f'--out must be a .pkl file, got {args.out}')
+        if args.show or args.show_dir:
+            cfg = trigger_visualization_hook(cfg, args)
+    runner = build_runner(cfg)
+    with one_line_errors():
+        load_strictly(runner, args.checkpoint)
+        if args.anchors is not None:
+            customize_anchors(runner.model, anchors)
+    if args.out:
+        runner.test_evaluator.metrics.append(DumpDetResults(args.out))
+    runner.test()
+
+
+if __name__ == '__main__':
+    main()

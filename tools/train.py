@@ -1,0 +1,56 @@
+"""Train a detector; the flags are those of MMDetection's tools/train.py."""
+
+import argparse
+
+from mmdet_metaanchor.launch import (
+    add_common_arguments,
+    build_runner,
+    load_config,
+    one_line_errors,
+    use_amp,
+)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Train a detector')
+    parser.add_argument('config', help='config file')
+    add_common_arguments(parser)
+    parser.add_argument(
+        '--amp', action='store_true', help='automatic mixed precision'
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate with the total batch size',
+    )
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='resume from this checkpoint, or, without a name, from the '
+        'latest one in the work dir',
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    with one_line_errors():
+        cfg = load_config(args)
+        if args.amp:
+            use_amp(cfg)
+        if args.auto_scale_lr:
+            if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+                raise ValueError(
+                    '--auto-scale-lr needs auto_scale_lr.base_batch_size in '
+                    f'the config, and {args.config} has none'
+                )
+            cfg.auto_scale_lr.enable = True
+        cfg.resume = args.resume is not None
+        if args.resume not in (None, 'auto'):
+            cfg.load_from = args.resume
+    build_runner(cfg).train()
+
+
+if __name__ == '__main__':
+    main()
