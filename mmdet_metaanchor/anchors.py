@@ -109,7 +109,10 @@ def parse_anchors(text: str) -> Anchors:
         ValueError: It is neither a literal nor the name of a JSON file.
     """
     if text.endswith('.json'):
-        return json.loads(Path(text).read_text())
+        try:
+            return json.loads(Path(text).read_text())
+        except json.JSONDecodeError as error:
+            raise ValueError(f'{text} is not JSON: {error}') from None
     try:
         return ast.literal_eval(text)
     except (SyntaxError, ValueError):

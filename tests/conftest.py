@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
@@ -56,7 +56,7 @@ def build_head():
                 allowed_border=-1,
                 pos_weight=-1,
             ),
-            test_cfg=dict(
+            test_cfg=ConfigDict(
                 nms_pre=100,
                 score_thr=0.0,
                 nms=dict(type='nms', iou_threshold=0.5),

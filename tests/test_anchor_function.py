@@ -1,0 +1,337 @@
+"""Laws of AnchorFunctionGenerator."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmdet.registry import MODELS
+
+IN, OUT, HIDDEN = 4, 3, 8
+
+
+def build(dtype=torch.float32, **kwargs):
+    generator = MODELS.build(
+        dict(
+            type='AnchorFunctionGenerator',
+            in_channels=IN,
+            out_channels=OUT,
+            hidden_channels=HIDDEN,
+            **kwargs,
+        )
+    ).to(dtype)
+    generator.init_weights()
+    # A new generator has W2 = 0, with which most laws hold trivially.
+    torch.nn.init.normal_(generator.residual_layer.weight)
+    torch.nn.init.normal_(generator.shared.bias)
+    return generator
+
+
+def plain_theta(generator, code, feature=None):
+    """theta* + W2 relu(W11 b + W12 r(x)) / m, a sum at a time."""
+    hidden = []
+    for unit in range(HIDDEN):
+        total = sum(
+            generator.code_layer.weight[unit, i] * code[i] for i in range(2)
+        )
+        if feature is not None:
+            for channel in range(IN):
+                mean = feature[channel].sum() / feature[channel].numel()
+                weight = generator.feature_layer.weight[unit, channel]
+                total = total + weight * mean
+        hidden.append(total.clamp(min=0))
+    residual = sum(
+        hidden[unit] * generator.residual_layer.weight[:, unit]
+        for unit in range(HIDDEN)
+    )
+    shared = torch.cat(
+        [generator.shared.weight.flatten(), generator.shared.bias]
+    )
+    return shared + residual / HIDDEN
+
+
+def plain_forward(generator, feat, codes):
+    """One ordinary convolution for each image and each prior."""
+    images = []
+    for image in feat:
+        outputs = []
+        for code in codes:
+            feature = image if generator.data_dependent else None
+            theta = plain_theta(generator, code, feature)
+            weight, bias = theta[:-OUT], theta[-OUT:]
+            weight = weight.view(OUT, IN, 3, 3)
+            outputs.append(F.conv2d(image[None], weight, bias, padding=1)[0])
+        images.append(torch.cat(outputs))
+    return torch.stack(images)
+
+
+@pytest.mark.parametrize('data_dependent', [False, True])
+def test_equals_the_formula_and_its_gradient(data_dependent):
+    generator = build(torch.float64, data_dependent=data_dependent)
+    feat = torch.randn(2, IN, 5, 4, dtype=torch.float64, requires_grad=True)
+    codes = torch.randn(6, 2, dtype=torch.float64)
+    inputs = [feat, *generator.parameters()]
+    out = generator([feat], [codes])[0]
+    plain = plain_forward(generator, feat, codes)
+    torch.testing.assert_close(out, plain)
+    direction = torch.randn_like(out)
+    for ours, theirs in zip(
+        torch.autograd.grad((out * direction).sum(), inputs),
+        torch.autograd.grad((plain * direction).sum(), inputs),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize('data_dependent', [False, True])
+def test_gradcheck(data_dependent):
+    generator = build(torch.float64, data_dependent=data_dependent)
+    names, params = zip(*generator.named_parameters(), strict=True)
+    feat = torch.randn(2, IN, 3, 3, dtype=torch.float64, requires_grad=True)
+    codes = torch.randn(2, 2, dtype=torch.float64)
+
+    def function(feat, *params):
+        return torch.func.functional_call(
+            generator,
+            dict(zip(names, params, strict=True)),
+            ([feat], [codes]),
+        )[0]
+
+    # fast_mode projects the Jacobian on random vectors: seconds become ms.
+    assert torch.autograd.gradcheck(
+        function, (feat, *params), fast_mode=True
+    )
+
+
+def test_residuals_span_at_most_m_dimensions():
+    generator = build(torch.float64)
+    codes = torch.randn(500, 2, dtype=torch.float64)
+    shared = generator.generate(codes.new_zeros(1, 2))  # relu(0) = 0
+    residuals = generator.generate(codes) - shared
+    # 500 codes in 4 * 3 * 9 + 3 = 111 dimensions, through 8 hidden units
+    assert residuals.shape == (500, 111)
+    assert torch.linalg.matrix_rank(residuals) == HIDDEN
+
+
+def test_without_w2_every_anchor_function_is_the_shared_one():
+    generator = build()
+    torch.nn.init.zeros_(generator.residual_layer.weight)
+    feat = torch.randn(2, IN, 6, 6)
+    out = generator([feat], [torch.randn(5, 2)])[0]
+    shared = generator.shared(feat)
+    torch.testing.assert_close(out, shared.repeat(1, 5, 1, 1))
+
+
+def test_a_new_generator_starts_from_the_shared_function():
+    generator = MODELS.build(
+        dict(type='AnchorFunctionGenerator', in_channels=4, out_channels=2)
+    )
+    generator.init_weights()
+    assert generator.residual_layer.weight.count_nonzero() == 0
+    assert generator.code_layer.weight.count_nonzero() > 0
+
+
+@pytest.mark.parametrize('data_dependent', [False, True])
+def test_a_set_of_priors_gives_what_its_members_give(data_dependent):
+    generator = build(data_dependent=data_dependent)
+    feat, codes = torch.randn(2, IN, 6, 5), torch.randn(7, 2)
+    together = generator([feat], [codes])[0]
+    alone = [generator([feat], [code[None]])[0] for code in codes]
+    torch.testing.assert_close(
+        together, torch.cat(alone, dim=1), rtol=0, atol=1e-5
+    )
+
+
+def test_batch_equals_its_images_one_by_one():
+    generator = build(data_dependent=True)
+    feat, codes = torch.randn(3, IN, 6, 5), torch.randn(4, 2)
+    together = generator([feat], [codes])[0]
+    alone = [generator([image[None]], [codes])[0] for image in feat]
+    torch.testing.assert_close(
+        together, torch.cat(alone), rtol=0, atol=1e-5
+    )
+
+
+def test_data_dependent_weights_depend_on_the_image():
+    generator = build(data_dependent=True)
+    codes = torch.randn(1, 2)
+    pooled = torch.randn(2, IN)
+    theta = generator.generate(codes, pooled)
+    assert not torch.allclose(theta[0], theta[1])
+
+
+def test_equal_codes_of_several_levels_are_generated_once(monkeypatch):
+    generator = build()
+    asked = []
+    original = generator.generate
+
+    def count(codes, pooled=None):
+        asked.append(len(codes))
+        return original(codes, pooled)
+
+    monkeypatch.setattr(generator, 'generate', count)
+    codes = torch.randn(3, 2)
+    levels = [codes, codes.flip(0), codes[:1]]
+    feats = [torch.randn(1, IN, 4, 4)] * 3
+    outs = generator(feats, levels)
+    assert asked == [3]
+    for out, level in zip(outs, levels, strict=True):
+        torch.testing.assert_close(
+            out, plain_forward(generator, feats[0], level)
+        )
+
+
+def test_levels_must_match():
+    with pytest.raises(ValueError, match='1 levels and priors of 2'):
+        build()([torch.randn(1, IN, 4, 4)], [torch.randn(1, 2)] * 2)
+
+
+class TestKeptWeights:
+    """In evaluation the weights are kept while nothing changes."""
+
+    @pytest.fixture
+    def run(self, monkeypatch):
+        generator = build().eval()
+        feat = torch.randn(1, IN, 4, 4)
+        codes = torch.randn(3, 2)
+        original, calls = generator.generate, []
+        monkeypatch.setattr(
+            generator,
+            'generate',
+            lambda *args: calls.append(1) or original(*args),
+        )
+
+        def run(codes=codes, feat=feat):
+            with torch.no_grad():
+                out = generator([feat], [codes])[0]
+                fresh = plain_forward(
+                    generator, feat.to(generator.shared.weight.dtype), codes
+                )
+            torch.testing.assert_close(
+                out.double(), fresh.double(), rtol=1e-3, atol=1e-3
+            )
+            return len(calls)
+
+        run.generator, run.codes, run.feat = generator, codes, feat
+        return run
+
+    def test_nothing_changes(self, run):
+        assert (run(), run(), run()) == (1, 1, 1)
+
+    def test_equal_codes_in_another_tensor(self, run):
+        assert (run(), run(run.codes.clone())) == (1, 1)
+
+    def test_other_codes(self, run):
+        assert (run(), run(run.codes + 1), run(run.codes[:2])) == (1, 2, 3)
+
+    @pytest.mark.parametrize(
+        'name',
+        [
+            'shared.weight',
+            'shared.bias',
+            'code_layer.weight',
+            'residual_layer.weight',
+        ],
+    )
+    def test_a_parameter_changes_in_place(self, run, name):
+        first = run()
+        with torch.no_grad():
+            run.generator.get_parameter(name).add_(0.5)
+        assert (first, run()) == (1, 2)
+
+    def test_an_optimizer_steps(self, run):
+        first = run()
+        optimizer = torch.optim.SGD(run.generator.parameters(), lr=0.1)
+        run.generator([run.feat], [run.codes])[0].sum().backward()
+        optimizer.step()
+        assert run() == first + 2  # one with gradients, one anew
+
+    def test_a_checkpoint_is_loaded(self, run):
+        first = run()
+        run.generator.load_state_dict(build().state_dict())
+        assert (first, run()) == (1, 2)
+
+    def test_a_parameter_is_replaced(self, run):
+        first = run()
+        layer = run.generator.code_layer
+        layer.weight = torch.nn.Parameter(torch.randn_like(layer.weight))
+        assert (first, run()) == (1, 2)
+
+    def test_the_storage_of_a_parameter_is_replaced(self, run):
+        first = run()
+        layer = run.generator.code_layer
+        for count in range(2, 5):
+            layer.weight.data = torch.randn_like(layer.weight)
+            assert run() == count
+        assert first == 1
+
+    def test_dtype_changes(self, run):
+        first = run()
+        run.generator.double()
+        assert run(feat=run.feat.double()) == first + 1
+
+    def test_edits_through_data_with_a_change_of_mode(self, run):
+        """As MMEngine's EMAHook swaps parameters before evaluation."""
+        first = run()
+        run.generator.shared.weight.data.add_(1)
+        run.generator.eval()
+        assert (first, run()) == (1, 2)
+
+    def test_training_keeps_nothing(self, run):
+        run.generator.train()
+        assert (run(), run()) == (1, 2)
+
+    def test_with_gradients_nothing_is_kept(self, run):
+        run()
+        out = run.generator([run.feat], [run.codes])[0]
+        out.sum().backward()
+        assert run.generator.code_layer.weight.grad.abs().sum() > 0
+
+    def test_inference_mode(self, run):
+        with torch.inference_mode():
+            first = run()
+        assert (first, run()) == (1, 1)
+
+    def test_parameters_of_inference_mode(self):
+        with torch.inference_mode():
+            generator = build().eval()
+            feat = torch.randn(1, IN, 4, 4)
+            out = generator([feat], [torch.randn(2, 2)])[0]
+        assert out.shape == (1, 2 * OUT, 4, 4)
+
+
+@pytest.mark.parametrize('data_dependent', [False, True])
+def test_bfloat16_autocast_keeps_the_generator_in_single_precision(
+    data_dependent,
+):
+    generator = build(data_dependent=data_dependent)
+    feat, codes = torch.randn(2, IN, 6, 6), torch.randn(3, 2)
+    exact = generator([feat], [codes])[0]
+    with torch.autocast('cpu', torch.bfloat16):
+        pooled = feat.mean((2, 3)) if data_dependent else None
+        assert generator.generate(codes, pooled).dtype == torch.float32
+        out = generator([feat], [codes])[0]
+    assert out.dtype == torch.bfloat16
+    out.float().sum().backward()
+    for param in generator.parameters():
+        assert param.grad.dtype == torch.float32
+        assert param.grad.isfinite().all()
+    # bfloat16 holds 8 bits, and 36 products of size about 1 are summed.
+    torch.testing.assert_close(out.float(), exact, rtol=0.05, atol=0.3)
+
+
+def test_half_precision_model():
+    generator = build().bfloat16().eval()
+    codes = torch.randn(3, 2)
+    assert generator.generate(codes).dtype == torch.float32
+    feat = torch.randn(1, IN, 4, 4, dtype=torch.bfloat16)
+    assert generator([feat], [codes])[0].dtype == torch.bfloat16
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+def test_gpu_equals_cpu():
+    generator = build().eval()
+    feat, codes = torch.randn(2, IN, 6, 5), torch.randn(4, 2)
+    with torch.no_grad():
+        expected = generator([feat], [codes])[0]
+        generator.cuda()
+        out = generator([feat.cuda()], [codes])[0]
+    torch.testing.assert_close(out.cpu(), expected, rtol=1e-3, atol=1e-3)

@@ -1,0 +1,383 @@
+"""MetaRetinaHead beside RetinaHead."""
+
+import io
+
+import pytest
+import torch
+from mmdet.registry import MODELS, TASK_UTILS
+from mmengine.runner.checkpoint import get_state_dict, load_state_dict
+
+from mmdet_metaanchor import customize_anchors
+
+STRIDES = [8, 16, 32]
+ANCHORS = dict(strides=STRIDES, scales=[4], ratios=[0.5, 1.0, 2.0])
+
+
+def scores_and_deltas(head, feats):
+    with torch.no_grad():
+        return head(feats)
+
+
+def shapes_alone(generator):
+    """Sets of one prior a level each, in the order of ``generator``."""
+    for index in range(generator.num_base_priors[0]):
+        yield [
+            [tuple(shapes[index].tolist())] for shapes in generator.base_shapes
+        ]
+
+
+@pytest.mark.parametrize('data_dependent', [False, True])
+def test_a_set_predicts_what_its_members_predict(
+    build_head, feats, data_dependent
+):
+    head = build_head(
+        anchor_function=dict(
+            type='AnchorFunctionGenerator', data_dependent=data_dependent
+        )
+    ).eval()
+    together = scores_and_deltas(head, feats)
+    alone = []
+    for shapes in shapes_alone(head.prior_generator):
+        customize_anchors(head, shapes)
+        alone.append(scores_and_deltas(head, feats))
+    for kind in range(2):
+        for level in range(3):
+            torch.testing.assert_close(
+                together[kind][level],
+                torch.cat([out[kind][level] for out in alone], dim=1),
+                rtol=0,
+                atol=1e-5,
+            )
+
+
+def test_members_differ(build_head, feats):
+    """The law above would hold for a head that ignores its priors."""
+    head = build_head().eval()
+    scores, deltas = scores_and_deltas(head, feats)
+    for out, channels in ((scores[0], 3), (deltas[0], 4)):
+        priors = out.reshape(2, 9, channels, 8, 8)
+        for i in range(9):
+            for j in range(i):
+                assert not torch.allclose(priors[:, i], priors[:, j])
+
+
+def test_permuting_priors_permutes_channels(build_head, feats):
+    head = build_head().eval()
+    before = scores_and_deltas(head, feats)
+    order = torch.randperm(9)
+    customize_anchors(
+        head,
+        [
+            [tuple(shapes[i].tolist()) for i in order]
+            for shapes in head.prior_generator.base_shapes
+        ],
+    )
+    after = scores_and_deltas(head, feats)
+    for kind, channels in ((0, 3), (1, 4)):
+        for old, new in zip(before[kind], after[kind], strict=True):
+            old = old.reshape(2, 9, channels, *old.shape[2:])[:, order]
+            torch.testing.assert_close(
+                new.reshape_as(old), old, rtol=0, atol=1e-5
+            )
+
+
+def test_parameters_do_not_depend_on_the_priors(build_head):
+    def state(**anchors):
+        generator = dict(type='MetaAnchorGenerator', strides=STRIDES)
+        head = build_head(anchor_generator={**generator, **anchors})
+        return {k: v.shape for k, v in head.state_dict().items()}
+
+    few = state(scales=[4], ratios=[1.0])
+    assert few == state(scales=[2, 3, 4, 5], ratios=[0.2, 1.0, 5.0])
+    assert not any('anchors' in key for key in few)
+
+
+def test_with_w2_zero_it_is_a_retina_head_of_equal_filters(build_head, feats):
+    head = build_head(residual_std=0).eval()
+    stock = MODELS.build(
+        dict(
+            type='RetinaHead',
+            num_classes=3,
+            in_channels=8,
+            feat_channels=8,
+            stacked_convs=1,
+            anchor_generator=dict(type='AnchorGenerator', **ANCHORS),
+        )
+    )
+    customize_anchors(head, ANCHORS)
+    stock.cls_convs.load_state_dict(head.cls_convs.state_dict())
+    stock.reg_convs.load_state_dict(head.reg_convs.state_dict())
+    for name in ('retina_cls', 'retina_reg'):
+        ours, theirs = getattr(head, name).shared, getattr(stock, name)
+        theirs.weight.data = ours.weight.data.repeat(3, 1, 1, 1)
+        theirs.bias.data = ours.bias.data.repeat(3)
+    ours, theirs = scores_and_deltas(head, feats), scores_and_deltas(
+        stock, feats
+    )
+    for kind in range(2):
+        for a, b in zip(ours[kind], theirs[kind], strict=True):
+            torch.testing.assert_close(a, b)
+
+
+def test_stock_initialisation_reaches_the_shared_function(build_head):
+    head = build_head()
+    head.init_weights()
+    # bias_prob = 0.01 of RetinaHead's init_cfg: -log(0.99 / 0.01) = -4.595
+    assert head.retina_cls.shared.bias.tolist() == pytest.approx([-4.595] * 3, abs=1e-3)
+    assert head.retina_reg.shared.bias.count_nonzero() == 0
+    for generator in (head.retina_cls, head.retina_reg):
+        assert generator.shared.weight.std() < 0.02
+        assert generator.residual_layer.weight.count_nonzero() == 0
+        assert generator.code_layer.weight.std() > 0.1
+
+
+class TestTraining:
+    def test_one_backward_pass_reaches_every_parameter(
+        self, build_head, feats, data_samples
+    ):
+        head = build_head()
+        losses = head.loss(feats, data_samples)
+        sum(sum(loss) for loss in losses.values()).backward()
+        for name, param in head.named_parameters():
+            assert param.grad.abs().sum() > 0, name
+
+    def test_no_ground_truth_at_all(self, build_head, feats, data_samples):
+        head = build_head()
+        losses = head.loss(feats, [data_samples[1], data_samples[1]])
+        total = sum(sum(loss) for loss in losses.values())
+        total.backward()
+        assert total.isfinite()
+
+    def test_forward_and_targets_see_one_draw(
+        self, build_head, feats, data_samples, monkeypatch
+    ):
+        head = build_head()
+        seen = []
+        codes, grid = (
+            head.prior_generator.codes,
+            head.prior_generator.grid_priors,
+        )
+
+        def spy_codes():
+            seen.append(codes())
+            return seen[-1]
+
+        def spy_grid(*args, **kwargs):
+            boxes = grid(*args, **kwargs)[0][:9]
+            box = torch.tensor(head.prior_generator.standard_box)
+            sides = (boxes[:, 2:] - boxes[:, :2]).flip(1)
+            seen.append([(sides / box).log()])
+            return grid(*args, **kwargs)
+
+        at_rest = codes()[0]
+        monkeypatch.setattr(head.prior_generator, 'codes', spy_codes)
+        monkeypatch.setattr(head.prior_generator, 'grid_priors', spy_grid)
+        # MMDetection's loss asks for the codes in forward, and for the grid
+        # when it makes the targets.
+        head.loss(feats, data_samples)
+        forward, targets = seen[-2][0], seen[-1][0]
+        assert torch.allclose(forward, targets, atol=1e-4)
+        assert not torch.allclose(forward, at_rest, atol=1e-2)
+        assert torch.equal(head.prior_generator.base_anchors[0], grid([(1, 1)] * 3, device='cpu')[0])
+
+    def test_loss_and_predict_sees_one_draw(
+        self, build_head, feats, data_samples
+    ):
+        head = build_head()
+        asked = []
+        generator = head.prior_generator
+        codes = generator.codes
+        generator.codes = lambda: asked.append(codes()[0]) or codes()
+        head.loss_and_predict(feats, data_samples)
+        assert not torch.allclose(asked[-1], codes()[0], atol=1e-2)
+
+    def test_jitter_is_off_in_evaluation(
+        self, build_head, feats, data_samples
+    ):
+        head = build_head().eval()
+        first = head.loss(feats, data_samples)
+        again = head.loss(feats, data_samples)
+        for name in first:
+            assert torch.equal(torch.stack(first[name]), torch.stack(again[name]))
+        head.train()
+        moved = head.loss(feats, data_samples)
+        assert not torch.equal(
+            torch.stack(first['loss_cls']), torch.stack(moved['loss_cls'])
+        )
+
+    def test_repeats_with_the_seed(self, build_head, feats, data_samples):
+        head, losses = build_head(), []
+        for seed in (1, 2, 1):
+            torch.manual_seed(seed)
+            losses.append(sum(head.loss(feats, data_samples)['loss_cls']))
+        assert losses[0] == losses[2] != losses[1]
+
+    def test_bfloat16_autocast(self, build_head, feats, data_samples):
+        head = build_head()
+        with torch.autocast('cpu', torch.bfloat16):
+            losses = head.loss(feats, data_samples)
+            total = sum(sum(loss) for loss in losses.values())
+        total.backward()
+        assert total.isfinite()
+        for param in head.parameters():
+            assert param.grad.dtype == torch.float32
+            assert param.grad.isfinite().all()
+
+    def test_levels_may_differ_in_number(
+        self, build_head, feats, data_samples
+    ):
+        head = build_head(
+            anchor_generator=dict(
+                type='MetaAnchorGenerator',
+                priors=dict(
+                    type='SSDAnchorGenerator',
+                    strides=STRIDES,
+                    ratios=[[2], [2, 3], [2]],
+                    min_sizes=[20, 40, 80],
+                    max_sizes=[40, 80, 160],
+                ),
+            )
+        )
+        losses = head.loss(feats, data_samples)
+        assert all(loss.isfinite() for loss in losses['loss_cls'])
+        scores, _ = head(feats)
+        # 4, 6 and 4 priors a level, 3 classes
+        assert [score.shape[1] for score in scores] == [12, 18, 12]
+        head.eval()
+        with torch.no_grad():
+            assert len(head.predict(feats, data_samples)) == 2
+
+    @pytest.mark.parametrize(
+        'loss_cls',
+        [
+            dict(type='FocalLoss', use_sigmoid=True),
+            dict(type='CrossEntropyLoss', use_sigmoid=False),
+        ],
+    )
+    def test_options_of_the_stock_head(
+        self, build_head, feats, data_samples, loss_cls
+    ):
+        head = build_head(
+            stacked_convs=0,
+            loss_cls=loss_cls,
+            reg_decoded_bbox=True,
+            loss_bbox=dict(type='GIoULoss'),
+        )
+        losses = head.loss(feats, data_samples)
+        assert sum(losses['loss_bbox']).isfinite()
+        # softmax adds a background channel
+        assert head.retina_cls.shared.out_channels == (
+            3 if loss_cls['use_sigmoid'] else 4
+        )
+
+
+class TestStandardBox:
+    def test_travels_in_the_checkpoint_and_the_anchors_do_not(
+        self, build_head, feats
+    ):
+        trained = build_head().eval()
+        file = io.BytesIO()
+        torch.save(get_state_dict(trained), file)
+        file.seek(0)
+        other = build_head(
+            anchor_generator=dict(
+                type='MetaAnchorGenerator',
+                strides=STRIDES,
+                scales=[2, 5],
+                ratios=[1.0],
+                standard_box=(7, 9),
+            )
+        ).eval()
+        load_state_dict(other, torch.load(file), strict=True)
+        box = trained.prior_generator.standard_box
+        assert other.prior_generator.standard_box == box
+        assert other.prior_generator.num_base_priors == [2, 2, 2]
+        # The same shapes give the same predictions as in the trained head.
+        customize_anchors(
+            trained,
+            [
+                [tuple(size) for size in level.tolist()]
+                for level in other.prior_generator.base_shapes
+            ],
+        )
+        for kind in range(2):
+            for a, b in zip(
+                scores_and_deltas(trained, feats)[kind],
+                scores_and_deltas(other, feats)[kind],
+                strict=True,
+            ):
+                assert torch.equal(a, b)
+
+    def test_survives_a_half_precision_model(self, build_head):
+        trained = build_head()
+        box = trained.prior_generator.standard_box
+        other = build_head().half()
+        other.prior_generator.standard_box = (1, 1)
+        other.load_state_dict(trained.state_dict())
+        assert other.prior_generator.standard_box == box
+
+    def test_bad_value_in_a_checkpoint(self, build_head):
+        state = build_head().state_dict()
+        state['standard_box'] = torch.tensor([0.0, 44.0])
+        with pytest.raises(ValueError, match='0.0, 44.0'):
+            build_head().load_state_dict(state)
+
+    def test_stock_checkpoint_does_not_load_strictly(self, build_head):
+        stock = MODELS.build(
+            dict(
+                type='RetinaHead',
+                num_classes=3,
+                in_channels=8,
+                feat_channels=8,
+                stacked_convs=1,
+            )
+        )
+        with pytest.raises(RuntimeError, match='standard_box'):
+            build_head().load_state_dict(stock.state_dict())
+
+
+def test_stock_anchor_generator_is_refused(build_head):
+    with pytest.raises(TypeError, match='got AnchorGenerator'):
+        build_head(anchor_generator=dict(type='AnchorGenerator', **ANCHORS))
+
+
+def test_default_anchors_are_those_of_retina_head():
+    head = MODELS.build(
+        dict(type='MetaRetinaHead', num_classes=2, in_channels=4)
+    )
+    stock = MODELS.build(
+        dict(type='RetinaHead', num_classes=2, in_channels=4)
+    )
+    for ours, theirs in zip(
+        head.prior_generator.base_anchors,
+        stock.prior_generator.base_anchors,
+        strict=True,
+    ):
+        assert torch.equal(ours, theirs)
+
+
+def test_set_prior_generator_checks_strides(build_head):
+    other = TASK_UTILS.build(
+        dict(
+            type='MetaAnchorGenerator', strides=[4, 8], scales=[1], ratios=[1]
+        )
+    )
+    with pytest.raises(ValueError, match=r'3 levels .* 2 of strides'):
+        build_head().set_prior_generator(other)
+
+
+def test_wrong_number_of_feature_levels(build_head, feats):
+    with pytest.raises(ValueError, match='2 levels and priors of 3'):
+        build_head()(feats[:2])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+def test_gpu(build_head, feats, data_samples):
+    head = build_head().cuda()
+    feats = [feat.cuda() for feat in feats]
+    samples = [sample.cuda() for sample in data_samples]
+    losses = head.loss(feats, samples)
+    sum(sum(loss) for loss in losses.values()).backward()
+    head.eval()
+    with torch.no_grad():
+        head.predict(feats, samples)
