@@ -1,0 +1,142 @@
+"""Speed of MetaAnchor beside the stock head, by ratios of alternating runs."""
+
+import statistics
+import time
+from typing import Callable, Dict, List, Sequence, Tuple
+
+import torch
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
+from torch import nn
+from tqdm import tqdm
+
+
+def compare_speed(
+    stock: Config,
+    meta: Config,
+    image_size: Tuple[int, int],
+    batch_size: int,
+    pairs: int,
+    device: str,
+) -> Dict[str, List[Tuple[float, float]]]:
+    """Time inference and training steps of two models in turns.
+
+    Args:
+        stock (Config): Config whose ``model`` is timed first in a pair.
+        meta (Config): Config whose ``model`` is timed second; the order
+            changes with every pair, so that a drift of the machine cancels.
+        image_size (tuple[int, int]): (height, width) of the images, px.
+        batch_size (int): Images of a training step; inference takes one.
+        pairs (int): Number of pairs, after one that warms up.
+        device (str): Where to run.
+
+    Returns:
+        dict[str, list[tuple[float, float]]]: Seconds of (stock, meta), one
+        pair a measurement, for ``'inference'`` and ``'training step'``.
+    """
+    init_default_scope('mmdet')
+    torch.manual_seed(0)
+    models = [_build(cfg, device) for cfg in (stock, meta)]
+    optimizers = [
+        build_optim_wrapper(model, cfg.optim_wrapper)
+        for model, cfg in zip(models, (stock, meta), strict=True)
+    ]
+    image = _batch(image_size, 1)
+    batch = _batch(image_size, batch_size)
+
+    def infer(model: nn.Module) -> Callable:
+        def run() -> None:
+            with torch.no_grad():
+                model.test_step(image)
+
+        return run
+
+    def step(model: nn.Module, optimizer) -> Callable:
+        return lambda: model.train_step(batch, optimizer)
+
+    for model in models:
+        model.eval()
+    times = {
+        'inference': _alternate(
+            'inference', [infer(model) for model in models], pairs, device
+        )
+    }
+    for model in models:
+        model.train()
+    times['training step'] = _alternate(
+        'training step',
+        [step(*pair) for pair in zip(models, optimizers, strict=True)],
+        pairs,
+        device,
+    )
+    return times
+
+
+def summarise(times: Sequence[Tuple[float, float]]) -> Dict[str, float]:
+    """Median seconds of both sides, and median and range of the ratios."""
+    ratios = sorted(meta / stock for stock, meta in times)
+    return dict(
+        stock=statistics.median(stock for stock, _ in times),
+        meta=statistics.median(meta for _, meta in times),
+        ratio=statistics.median(ratios),
+        lowest=ratios[0],
+        highest=ratios[-1],
+    )
+
+
+def _build(cfg: Config, device: str) -> nn.Module:
+    cfg.model.backbone.init_cfg = None  # speed needs no pretrained weights
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    return model.to(device)
+
+
+def _batch(image_size: Tuple[int, int], batch_size: int) -> dict:
+    """Images of noise with eight objects each, as a data loader gives them."""
+    height, width = image_size
+    samples = []
+    for _ in range(batch_size):
+        corner = torch.rand(8, 2) * torch.tensor([width, height]) * 0.6
+        side = 20 + torch.rand(8, 2) * torch.tensor([width, height]) * 0.3
+        sample = DetDataSample(
+            metainfo=dict(
+                img_shape=image_size,
+                ori_shape=image_size,
+                scale_factor=(1.0, 1.0),
+            )
+        )
+        sample.gt_instances = InstanceData(
+            bboxes=torch.cat([corner, corner + side], dim=1),
+            labels=torch.arange(8),
+        )
+        samples.append(sample)
+    inputs = [
+        torch.randint(256, (3, height, width), dtype=torch.uint8)
+        for _ in range(batch_size)
+    ]
+    return dict(inputs=inputs, data_samples=samples)
+
+
+def _alternate(
+    name: str, sides: List[Callable], pairs: int, device: str
+) -> List[Tuple[float, float]]:
+    for run in sides:
+        _seconds(run, device)
+    times = []
+    for index in tqdm(range(pairs), name, unit='pair'):
+        order = (0, 1) if index % 2 == 0 else (1, 0)
+        pair = {side: _seconds(sides[side], device) for side in order}
+        times.append((pair[0], pair[1]))
+    return times
+
+
+def _seconds(run: Callable, device: str) -> float:
+    start = time.perf_counter()
+    run()
+    if device.startswith('cuda'):
+        torch.cuda.synchronize()
+    return time.perf_counter() - start

@@ -1,0 +1,70 @@
+"""Print the speed of MetaAnchor as a ratio to the stock head."""
+
+import argparse
+import platform
+
+import torch
+from mmengine.device import get_device
+from mmengine.hub import get_config
+
+from mmdet_metaanchor.benchmark import compare_speed, summarise
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        '--image-size',
+        type=int,
+        nargs=2,
+        default=(480, 640),
+        metavar=('HEIGHT', 'WIDTH'),
+        help='px',
+    )
+    parser.add_argument(
+        '--batch-size', type=int, default=2, help='of a training step'
+    )
+    parser.add_argument('--pairs', type=int, default=12, help='measurements')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    device = get_device()
+    times = compare_speed(
+        get_config('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'),
+        get_config(
+            'mmdet_metaanchor::meta_retinanet/'
+            'meta-retinanet_r50_fpn_3x3_1x_coco.py'
+        ),
+        tuple(args.image_size),
+        args.batch_size,
+        args.pairs,
+        device,
+    )
+    name = (
+        torch.cuda.get_device_name()
+        if device == 'cuda'
+        else f'{platform.machine()} CPU, {torch.get_num_threads()} threads'
+    )
+    height, width = args.image_size
+    print(
+        f'\nRetinaNet R50 FPN, {height}x{width} px, 80 classes, 9 anchors; '
+        f'torch {torch.__version__}, {name}; {args.pairs} pairs, a training '
+        f'step of {args.batch_size} images\n\n'
+        '| | stock, s | MetaAnchor, s | ratio, median | ratios |\n'
+        '|---|---|---|---|---|'
+    )
+    for what, pairs in times.items():
+        row = summarise(pairs)
+        print(
+            f'| {what} | {row["stock"]:.3f} | {row["meta"]:.3f} | '
+            f'{row["ratio"]:.3f} | {row["lowest"]:.3f} to '
+            f'{row["highest"]:.3f} |'
+        )
+
+
+if __name__ == '__main__':
+    main()
