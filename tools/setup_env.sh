@@ -13,7 +13,10 @@ cd "$(dirname "$0")/.."
 
 stack=$1
 venv=$2
-torch=${TORCH:-torch==2.13.0}
+default_torch=torch==2.13.0
+# Once chosen, a torch of one's own need not be named again.
+torch=${TORCH:-$(cat "$venv/stamps/chosen-torch" 2>/dev/null ||
+    echo "$default_torch")}
 need_gb=6
 case $stack in
     onedl) setuptools='setuptools<82' ;;
@@ -26,6 +29,8 @@ die() {
     echo "Set-up stopped: $*" >&2
     exit 1
 }
+
+trap 'die "interrupted. Run it again; done steps are kept."' INT
 
 is_done() { # STEP KEY
     [ "$(cat "$venv/stamps/$1" 2>/dev/null)" = "$2" ]
@@ -109,14 +114,14 @@ logged() { # NAME COMMAND...
     progress=$!
     # shellcheck disable=SC2064 # to be expanded now
     trap "kill $progress 2>/dev/null" EXIT
-    "$@" >"$log" 2>&1 || failed=yes
+    ("$@") >"$log" 2>&1 || failed=yes
     kill "$progress" 2>/dev/null || true
     wait "$progress" 2>/dev/null || true
     trap - EXIT
     [ ! -t 1 ] || printf '\r%-60s\r' ''
     [ -n "$failed" ] || return 0
     if grep -q 'No space left on device' "$log"; then
-        die 'the disk is full. Make room and run it again; it goes on here.'
+        die 'the disk is full. Make room and run it again; done steps are kept.'
     fi
     tail -n 20 "$log" >&2
     die "'$*' failed. The above ends its log, $log."
@@ -162,6 +167,7 @@ if ! is_done venv "$venv_key" || ! "$venv/bin/python" -c '' 2>/dev/null; then
     echo "[1/3] New environment $venv on $("$python" -V) (10 seconds)"
     rm -rf "$venv"
     mkdir -p "$venv/stamps" "$venv/logs"
+    [ "$torch" = "$default_torch" ] || echo "$torch" >"$venv/stamps/chosen-torch"
     logged venv "$python" -m venv "$venv"
     mark_done venv "$venv_key"
 fi

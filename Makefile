@@ -1,0 +1,43 @@
+STACK ?= onedl
+VENV_onedl := .venv
+VENV_openmmlab := .venv-openmmlab
+VENV := $(VENV_$(STACK))
+ifeq ($(VENV),)
+$(error STACK is onedl or openmmlab, not '$(STACK)')
+endif
+# Read by tools/setup_env.sh, which has their defaults.
+export PYTHON TORCH MAX_JOBS
+
+.PHONY: help env demo test lint clean
+
+help:
+	@echo 'make demo   train and compare the two small detectors, write the report'
+	@echo 'make test   lint, then run the test suite'
+	@echo 'make lint   ruff check and ruff format --check'
+	@echo 'make env    only the virtual environment, which the above make first'
+	@echo 'make clean  remove the environments and build leftovers, not results'
+	@echo
+	@echo 'Variables, as in `make test STACK=openmmlab`:'
+	@echo '  STACK=onedl|openmmlab  the MMDetection to run on ($(STACK), in $(VENV))'
+	@echo '  PYTHON=python3.12      the interpreter of a new environment, 3.10 to 3.12'
+	@echo '  TORCH="torch==2.13.0"  what pip installs as PyTorch, options included:'
+	@echo '                         where pip finds only the CUDA build (several GB),'
+	@echo '                         add --index-url and an index of CPU builds'
+	@echo '  MAX_JOBS=2             compilers at a time'
+
+env:
+	@bash tools/setup_env.sh $(STACK) $(VENV)
+
+demo: env
+	$(VENV)/bin/python tools/demo.py
+
+lint: env
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+test: lint
+	$(VENV)/bin/python -m pytest
+
+clean:
+	rm -rf $(VENV_onedl) $(VENV_openmmlab) build dist *.egg-info
+	rm -rf mmdet_metaanchor/.mim .pytest_cache .ruff_cache .hypothesis
