@@ -1,6 +1,6 @@
 """AnchorFunctionGenerator: codes of priors to weights, and the convolution."""
 
-from typing import List, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,21 @@ class AnchorFunctionGenerator(BaseModule):
     the bias. The weights of the generator do not depend on the number or the
     shape of the priors.
 
+    The paper leaves open how to start and to scale the generator, and that
+    decides whether the method wins. Under Adam a step of size ``lr`` in
+    :math:`W_2` moves :math:`\theta_b` by ``lr`` times the sum of the hidden
+    units, about ten times what it moves :math:`\theta^*` by, and the residual
+    drowns what the priors have in common. Therefore
+
+    - the residual is divided by ``m``: :math:`W_2` acts on the mean of the
+      hidden units, not on their sum, which is the same family of functions;
+    - :math:`W_2` starts at 0: all priors start from :math:`\theta^*`, which
+      every positive sample trains, and part from it as the data ask;
+    - :math:`W_{11}` has no bias: with codes centred on the mean prior, the
+      residual is a departure from it and vanishes at :math:`b = 0`.
+
+    docs/training.md compares these settings with others.
+
     Args:
         in_channels (int): Channels of the feature.
         out_channels (int): Outputs of one prior, e.g. the number of classes.
@@ -32,7 +47,9 @@ class AnchorFunctionGenerator(BaseModule):
         hidden_channels (int): Hidden units ``m``. Defaults to 128.
         data_dependent (bool): Whether the weights depend on the feature too,
             so that every image has its own. Defaults to False.
-        init_cfg (dict, optional): Initialisation of the layers.
+        init_cfg (dict | list[dict], optional): Initialisation of the hidden
+            layer and of :math:`W_2`. Defaults to PyTorch's own for linear
+            layers, and zero for :math:`W_2`.
     """
 
     def __init__(
@@ -42,21 +59,17 @@ class AnchorFunctionGenerator(BaseModule):
         kernel_size: int = 3,
         hidden_channels: int = 128,
         data_dependent: bool = False,
-        residual_scale: float = 128.0,
-        code_std: float = 0.41,
-        residual_std: float = 0.0,
+        init_cfg: Union[dict, List[dict], None] = dict(  # noqa: B006
+            type='Kaiming',
+            layer='Linear',
+            a=5**0.5,
+            distribution='uniform',
+            mode='fan_in',
+            nonlinearity='leaky_relu',
+            override=dict(type='Constant', name='residual_layer', val=0),
+        ),
     ) -> None:
-        super().__init__(
-            init_cfg=dict(
-                type='Normal',
-                layer='Linear',
-                std=code_std,
-                override=dict(
-                    type='Normal', name='residual_layer', std=residual_std
-                ),
-            )
-        )
-        self.residual_scale = residual_scale
+        super().__init__(init_cfg=init_cfg)
         self.data_dependent = data_dependent
         # theta*. A convolution of its own, so that the initialisation that
         # a stock head's init_cfg asks for its last layer reaches it.
@@ -100,7 +113,7 @@ class AnchorFunctionGenerator(BaseModule):
                 weight = self.feature_layer.weight.to(dtype)
                 hidden = hidden + F.linear(pooled.to(dtype), weight)[:, None]
             residual = F.linear(
-                hidden.relu() / self.residual_scale,
+                hidden.relu() / len(self.code_layer.weight),
                 self.residual_layer.weight.to(dtype),
             )
             theta = torch.cat([self.shared.weight.flatten(), self.shared.bias])

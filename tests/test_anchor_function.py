@@ -96,9 +96,7 @@ def test_gradcheck(data_dependent):
         )[0]
 
     # fast_mode projects the Jacobian on random vectors: seconds become ms.
-    assert torch.autograd.gradcheck(
-        function, (feat, *params), fast_mode=True
-    )
+    assert torch.autograd.gradcheck(function, (feat, *params), fast_mode=True)
 
 
 def test_residuals_span_at_most_m_dimensions():
@@ -145,9 +143,7 @@ def test_batch_equals_its_images_one_by_one():
     feat, codes = torch.randn(3, IN, 6, 5), torch.randn(4, 2)
     together = generator([feat], [codes])[0]
     alone = [generator([image[None]], [codes])[0] for image in feat]
-    torch.testing.assert_close(
-        together, torch.cat(alone), rtol=0, atol=1e-5
-    )
+    torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=1e-5)
 
 
 def test_data_dependent_weights_depend_on_the_image():

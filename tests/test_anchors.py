@@ -87,9 +87,7 @@ def test_moved_centers_are_told(build_head, caplog, monkeypatch):
     head = build_head()
     customize_anchors(head, dict(scales=[4], ratios=[1.0]))
     assert not told
-    customize_anchors(
-        head, dict(scales=[4], ratios=[1.0], center_offset=0.5)
-    )
+    customize_anchors(head, dict(scales=[4], ratios=[1.0], center_offset=0.5))
     assert '(4.0, 4.0)' in told[0]
 
 
@@ -132,9 +130,7 @@ def test_anchors_of_another_type(build_head, anchors):
 
 
 def test_stock_models_are_refused():
-    stock = MODELS.build(
-        dict(type='RetinaHead', num_classes=2, in_channels=4)
-    )
+    stock = MODELS.build(dict(type='RetinaHead', num_classes=2, in_channels=4))
     with pytest.raises(TypeError, match='RetinaHead has no MetaAnchor head'):
         customize_anchors(stock, SQUARES)
 

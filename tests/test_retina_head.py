@@ -111,8 +111,9 @@ def test_with_w2_zero_it_is_a_retina_head_of_equal_filters(build_head, feats):
         ours, theirs = getattr(head, name).shared, getattr(stock, name)
         theirs.weight.data = ours.weight.data.repeat(3, 1, 1, 1)
         theirs.bias.data = ours.bias.data.repeat(3)
-    ours, theirs = scores_and_deltas(head, feats), scores_and_deltas(
-        stock, feats
+    ours, theirs = (
+        scores_and_deltas(head, feats),
+        scores_and_deltas(stock, feats),
     )
     for kind in range(2):
         for a, b in zip(ours[kind], theirs[kind], strict=True):
@@ -123,7 +124,9 @@ def test_stock_initialisation_reaches_the_shared_function(build_head):
     head = build_head()
     head.init_weights()
     # bias_prob = 0.01 of RetinaHead's init_cfg: -log(0.99 / 0.01) = -4.595
-    assert head.retina_cls.shared.bias.tolist() == pytest.approx([-4.595] * 3, abs=1e-3)
+    assert head.retina_cls.shared.bias.tolist() == pytest.approx(
+        [-4.595] * 3, abs=1e-3
+    )
     assert head.retina_reg.shared.bias.count_nonzero() == 0
     for generator in (head.retina_cls, head.retina_reg):
         assert generator.shared.weight.std() < 0.02
@@ -178,7 +181,10 @@ class TestTraining:
         forward, targets = seen[-2][0], seen[-1][0]
         assert torch.allclose(forward, targets, atol=1e-4)
         assert not torch.allclose(forward, at_rest, atol=1e-2)
-        assert torch.equal(head.prior_generator.base_anchors[0], grid([(1, 1)] * 3, device='cpu')[0])
+        assert torch.equal(
+            head.prior_generator.base_anchors[0],
+            grid([(1, 1)] * 3, device='cpu')[0],
+        )
 
     def test_loss_and_predict_sees_one_draw(
         self, build_head, feats, data_samples
@@ -198,7 +204,9 @@ class TestTraining:
         first = head.loss(feats, data_samples)
         again = head.loss(feats, data_samples)
         for name in first:
-            assert torch.equal(torch.stack(first[name]), torch.stack(again[name]))
+            assert torch.equal(
+                torch.stack(first[name]), torch.stack(again[name])
+            )
         head.train()
         moved = head.loss(feats, data_samples)
         assert not torch.equal(
@@ -345,9 +353,7 @@ def test_default_anchors_are_those_of_retina_head():
     head = MODELS.build(
         dict(type='MetaRetinaHead', num_classes=2, in_channels=4)
     )
-    stock = MODELS.build(
-        dict(type='RetinaHead', num_classes=2, in_channels=4)
-    )
+    stock = MODELS.build(dict(type='RetinaHead', num_classes=2, in_channels=4))
     for ours, theirs in zip(
         head.prior_generator.base_anchors,
         stock.prior_generator.base_anchors,

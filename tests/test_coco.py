@@ -1,0 +1,46 @@
+"""Reading the classes of a folder."""
+
+import json
+
+import pytest
+
+from mmdet_metaanchor.coco import read_classes
+
+
+def write(root, **files):
+    for name, content in files.items():
+        (root / f'{name}.json').write_text(json.dumps(content))
+    return str(root)
+
+
+def categories(*pairs):
+    return dict(categories=[dict(id=i, name=name) for i, name in pairs])
+
+
+def test_order_of_the_file_not_of_the_ids(tmp_path):
+    content = categories((7, 'b'), (3, 'a'))
+    root = write(tmp_path, train=content, val=content)
+    assert read_classes(root) == ('b', 'a')
+
+
+def test_missing_file(tmp_path):
+    root = write(tmp_path, train=categories((1, 'a')))
+    with pytest.raises(FileNotFoundError, match='val.json.*DATA_ROOT'):
+        read_classes(root)
+
+
+@pytest.mark.parametrize('content', [[], {}, dict(categories=[])])
+def test_not_coco(tmp_path, content):
+    root = write(tmp_path, train=content, val=content)
+    with pytest.raises(ValueError, match='train.json'):
+        read_classes(root)
+
+
+def test_splits_that_number_their_classes_differently(tmp_path):
+    root = write(
+        tmp_path,
+        train=categories((1, 'a'), (2, 'b')),
+        val=categories((1, 'b'), (2, 'a')),
+    )
+    with pytest.raises(ValueError, match='differ'):
+        read_classes(root)

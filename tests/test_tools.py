@@ -1,0 +1,357 @@
+"""The command-line tools, run as a user runs them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# A model of a few thousand parameters, on the tiny data of conftest.py.
+TINY = """
+_base_ = '{config}'
+model = dict(
+    backbone=dict(base_channels=8, norm_cfg=dict(num_groups=2)),
+    neck=dict(in_channels=[8, 16, 32, 64], out_channels=8),
+    bbox_head=dict(
+        in_channels=8, feat_channels=8, stacked_convs=1,
+        norm_cfg=dict(num_groups=2),
+    ),
+)
+train_dataloader = dict(
+    batch_size=2, num_workers=0, persistent_workers=False)
+val_dataloader = dict(
+    batch_size=2, num_workers=0, persistent_workers=False)
+test_dataloader = val_dataloader
+train_cfg = dict(max_epochs=2, val_interval=2)
+default_hooks = dict(
+    logger=dict(interval=1), checkpoint=dict(interval=1, max_keep_ckpts=-1))
+custom_imports = dict(
+    imports=['mmdet_metaanchor', 'checksum'], allow_failed_imports=False)
+custom_hooks = [dict(type='ChecksumHook')]
+"""
+
+# Writes what every rank holds at the end of a training.
+CHECKSUM = """
+import json
+from pathlib import Path
+
+import torch
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmdet.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ChecksumHook(Hook):
+    def after_train(self, runner):
+        values = [p.double().sum().item() for p in runner.model.parameters()]
+        backend = 'none'
+        if torch.distributed.is_initialized():
+            backend = torch.distributed.get_backend()
+        Path(runner.work_dir, f'rank{get_rank()}.json').write_text(
+            json.dumps(dict(values=values, backend=backend, iter=runner.iter))
+        )
+"""
+
+
+@pytest.fixture(scope='module')
+def site(tmp_path_factory, tiny_data):
+    """A folder with tiny configs, and the environment to use them."""
+    root = tmp_path_factory.mktemp('site')
+    (root / 'checksum.py').write_text(CHECKSUM)
+    for kind in ('retinanet', 'meta-retinanet'):
+        config = ROOT / 'configs' / 'custom' / f'{kind}_r18-w32_custom.py'
+        (root / f'{kind}.py').write_text(TINY.format(config=config))
+    env = dict(
+        os.environ,
+        DATA_ROOT=str(tiny_data),
+        PYTHONPATH=os.pathsep.join([str(ROOT), str(root)]),
+        PYTHON=sys.executable,
+        OMP_NUM_THREADS='1',
+        CUDA_VISIBLE_DEVICES='',
+    )
+    return root, env
+
+
+def run(site, *command, check=True):
+    root, env = site
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=root,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    if check:
+        assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def tool(name):
+    return (sys.executable, ROOT / 'tools' / name)
+
+
+@pytest.fixture(scope='module')
+def trained(site):
+    """Work dir of a MetaAnchor model trained by tools/train.py."""
+    run(
+        site,
+        *tool('train.py'),
+        'meta-retinanet.py',
+        '--work-dir',
+        'meta',
+        '--cfg-options',
+        'randomness.seed=0',
+    )
+    return site[0] / 'meta'
+
+
+def scalars(work_dir):
+    """Log entries of every run in a work dir, oldest first."""
+    files = sorted(work_dir.glob('*/vis_data/scalars.json'))
+    return [
+        json.loads(line)
+        for file in files
+        for line in file.read_text().splitlines()
+    ]
+
+
+def assert_finite_losses(work_dir, steps):
+    losses = [entry['loss'] for entry in scalars(work_dir) if 'loss' in entry]
+    assert len(losses) == steps
+    assert torch.tensor(losses).isfinite().all()
+
+
+def score(site, checkpoint, *options):
+    """Metrics of tools/test.py."""
+    work_dir = f'tested-{len(list(site[0].iterdir()))}'
+    run(
+        site,
+        *tool('test.py'),
+        'meta-retinanet.py',
+        checkpoint,
+        '--work-dir',
+        work_dir,
+        *options,
+    )
+    (file,) = (site[0] / work_dir).glob('*/*.json')
+    metrics = json.loads(file.read_text())
+    return {k: v for k, v in metrics.items() if k.startswith('coco/')}
+
+
+def test_train(trained):
+    # 4 images in batches of 2, 2 epochs
+    assert_finite_losses(trained, 4)
+    assert (trained / 'epoch_2.pth').is_file()
+
+
+def test_resume_goes_on_where_it_stopped(site, trained):
+    run(
+        site,
+        *tool('train.py'),
+        'meta-retinanet.py',
+        '--work-dir',
+        'meta',
+        '--resume',
+        '--cfg-options',
+        'train_cfg.max_epochs=3',
+    )
+    assert_finite_losses(trained, 6)
+    state = json.loads((trained / 'rank0.json').read_text())
+    assert state['iter'] == 6
+
+
+def test_two_processes_hold_equal_parameters(site):
+    root = site[0]
+    script = ROOT / 'tools' / 'dist_train.sh'
+    site[1]['PORT'] = '29611'
+    run(
+        site,
+        'bash',
+        script,
+        'meta-retinanet.py',
+        2,
+        '--work-dir',
+        'dist',
+        '--cfg-options',
+        'randomness.seed=0',
+    )
+    # 4 images over 2 processes of batch 2: one step an epoch
+    assert_finite_losses(root / 'dist', 2)
+    run(
+        site,
+        'bash',
+        script,
+        'meta-retinanet.py',
+        2,
+        '--work-dir',
+        'dist',
+        '--resume',
+        '--cfg-options',
+        'train_cfg.max_epochs=3',
+    )
+    assert_finite_losses(root / 'dist', 3)
+    states = [
+        json.loads((root / 'dist' / f'rank{rank}.json').read_text())
+        for rank in range(2)
+    ]
+    assert states[0] == states[1]
+    assert states[0]['backend'] == 'gloo'
+    assert torch.tensor(states[0]['values']).isfinite().all()
+    done = run(
+        site,
+        'bash',
+        ROOT / 'tools' / 'dist_test.sh',
+        'meta-retinanet.py',
+        'dist/epoch_3.pth',
+        2,
+        '--work-dir',
+        'dist-test',
+    )
+    assert 'coco/bbox_mAP' in done.stdout + done.stderr
+
+
+def test_equal_anchors_from_options_and_from_the_config_score_equal(
+    site, trained
+):
+    checkpoint = trained / 'epoch_2.pth'
+    head = 'model.bbox_head.anchor_generator'
+    squares = [[(16 * 2**level, 16 * 2**level)] for level in range(5)]
+    results = [
+        score(site, checkpoint, '--anchors', repr(squares)),
+        score(
+            site,
+            checkpoint,
+            '--cfg-options',
+            f'{head}.scales_per_octave=1',
+            f'{head}.ratios=[1.0]',
+        ),
+        score(
+            site,
+            checkpoint,
+            '--cfg-options',
+            f'{head}.shapes={squares}'.replace(' ', ''),
+        ),
+    ]
+    assert results[0] == results[1] == results[2]
+    assert 'coco/bbox_mAP' in results[0]
+
+
+@pytest.mark.parametrize(
+    ('command', 'message'),
+    [
+        (['train.py', 'no.py'], 'no.py'),
+        (['train.py', 'meta-retinanet.py', '--amp'], '--amp needs'),
+        (['train.py', 'retinanet.py', '--auto-scale-lr'], 'base_batch_size'),
+        (['test.py', 'retinanet.py', 'no.pth'], 'no.pth does not exist'),
+        (['test.py', 'retinanet.py', 'x.pth', '--anchors', '3x3'], '3x3'),
+        (['test.py', 'retinanet.py', 'x.pth', '--out', 'a.txt'], 'a.txt'),
+    ],
+)
+def test_bad_input_ends_in_one_line(site, command, message):
+    done = run(site, *tool(command[0]), *command[1:], check=False)
+    assert done.returncode != 0
+    assert 'Traceback' not in done.stderr
+    line = done.stderr.strip().splitlines()[-1]
+    assert line.startswith(f'{command[0]}: error: ')
+    assert message in line
+
+
+def test_missing_data_ends_in_one_line(site):
+    root, env = site
+    env = {**env, 'DATA_ROOT': '/nowhere'}
+    done = run(
+        (root, env),
+        *tool('train.py'),
+        'meta-retinanet.py',
+        check=False,
+    )
+    assert done.returncode != 0
+    assert '/nowhere/train.json does not exist' in done.stderr
+    assert 'Traceback' not in done.stderr
+
+
+def test_checkpoint_that_does_not_fit(site, trained):
+    checkpoint = trained / 'epoch_2.pth'
+    done = run(site, *tool('test.py'), 'retinanet.py', checkpoint, check=False)
+    assert done.returncode != 0
+    assert 'does not fit' in done.stderr
+    assert 'RetinaHead' in done.stderr
+    assert 'Traceback' not in done.stderr
+
+
+def test_stock_anchors_cannot_be_customised(site):
+    run(
+        site,
+        *tool('train.py'),
+        'retinanet.py',
+        '--work-dir',
+        'stock',
+        '--cfg-options',
+        'train_cfg.max_epochs=1',
+    )
+    done = run(
+        site,
+        *tool('test.py'),
+        'retinanet.py',
+        'stock/epoch_1.pth',
+        '--anchors',
+        '[[(8, 8)]]',
+        check=False,
+    )
+    assert done.returncode != 0
+    assert 'no MetaAnchor head' in done.stderr
+
+
+@pytest.mark.parametrize('name', ['train.py', 'test.py', 'benchmark.py'])
+def test_help(site, name):
+    done = run(site, *tool(name), '--help')
+    assert 'usage' in done.stdout
+
+
+def test_shell_scripts_say_what_is_missing(site):
+    done = run(site, 'bash', ROOT / 'tools' / 'dist_train.sh', check=False)
+    assert done.returncode != 0
+    assert 'CONFIG' in done.stderr
+
+
+def test_slurm_script_calls_srun(site, tmp_path):
+    """With a stand-in for srun that prints its arguments."""
+    root, env = site
+    fake = tmp_path / 'srun'
+    fake.write_text('#!/usr/bin/env bash\nprintf "%s\\n" "$@"\n')
+    fake.chmod(0o755)
+    env = {**env, 'PATH': f'{tmp_path}:{env["PATH"]}', 'GPUS': '2'}
+    done = run(
+        (root, env),
+        'bash',
+        ROOT / 'tools' / 'slurm_train.sh',
+        'gpu',
+        'job',
+        'config.py',
+        'work dir',
+        '--resume',
+    )
+    words = done.stdout.splitlines()
+    assert '--ntasks=2' in words
+    assert words[-6:] == [
+        'config.py',
+        '--work-dir',
+        'work dir',
+        '--launcher',
+        'slurm',
+        '--resume',
+    ]
+
+
+def test_configs_of_work_dirs_can_be_read_again(trained):
+    """MMEngine dumps the config; it must not need DATA_ROOT any more."""
+    (config,) = trained.glob('*.py')
+    assert Config.fromfile(config).model.bbox_head.type == 'MetaRetinaHead'

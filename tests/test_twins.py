@@ -1,0 +1,147 @@
+"""Training each twin once: resume, reuse, refuse; and the joined log."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmdet_metaanchor import twins
+from mmdet_metaanchor.twins import STOCK, read_scalars, train
+
+
+def write_log(work_dir, run, lines):
+    path = work_dir / run / 'vis_data' / 'scalars.json'
+    path.parent.mkdir(parents=True)
+    path.write_text('\n'.join(map(json.dumps, lines)) + '\n')
+    return path
+
+
+def losses(steps, run):
+    return [dict(loss=1.0, run=run, step=step) for step in steps]
+
+
+def test_a_resumed_log_is_joined(tmp_path):
+    # The first run ended at iteration 60 and saved at 40, after epoch 4.
+    first = losses([20, 40, 60], 1) + [{'coco/bbox_mAP': 0.1, 'step': 4}]
+    again = losses([60, 80], 2) + [{'coco/bbox_mAP': 0.2, 'step': 8}]
+    write_log(tmp_path, '20250101_235959', first)
+    write_log(tmp_path, '20250102_000000', again)
+    log = read_scalars(tmp_path)
+    assert {s: line['run'] for s, line in log.train.items()} == {
+        20: 1,
+        40: 1,
+        60: 2,
+        80: 2,
+    }
+    assert [line['coco/bbox_mAP'] for line in log.val.values()] == [0.1, 0.2]
+    assert list(log.val) == [4, 8]
+
+
+def test_a_log_begun_anew_replaces_the_old_one(tmp_path):
+    write_log(tmp_path, '1', losses([20, 40, 60], 1))
+    write_log(tmp_path, '2', losses([20], 2))
+    assert list(read_scalars(tmp_path).train) == [20]
+
+
+def test_a_line_cut_off_is_passed_over(tmp_path):
+    path = write_log(tmp_path, '1', losses([20, 40], 1))
+    path.write_text(path.read_text()[:-10])
+    assert list(read_scalars(tmp_path).train) == [20]
+
+
+def test_a_missing_log_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match='scalars.json') as error:
+        read_scalars(tmp_path)
+    assert str(tmp_path) in str(error.value)
+
+
+@pytest.fixture
+def trainer(tmp_path, monkeypatch):
+    """A trainer that notes its call and leaves a checkpoint; no training."""
+    (tmp_path / 'train.json').write_text('{"images": [1, 2, 3]}')
+    (tmp_path / 'val.json').write_text('{"images": [1]}')
+    cfg = dict(train_cfg=dict(max_epochs=4), option=[])
+    for split in ('train', 'val'):
+        dataset = dict(data_root=str(tmp_path), ann_file=f'{split}.json')
+        cfg[f'{split}_dataloader'] = dict(dataset=dataset)
+
+    class Trainer:
+        epochs = 4  # that it gets through
+
+        def __init__(self):
+            self.calls = []
+
+        def read(self, twin, options):
+            return Config({**cfg, 'option': list(options)})
+
+        def run(self, twin, folder, checkpoint, options, log):
+            self.calls.append(checkpoint and checkpoint.name)
+            name = f'epoch_{self.epochs}.pth'
+            (folder / name).touch()
+            # MMEngine notes where the folder was.
+            (folder / 'last_checkpoint').write_text(f'/elsewhere/{name}')
+            if self.epochs < 4:
+                raise RuntimeError('interrupted')
+
+    trainer = Trainer()
+    monkeypatch.setattr(twins, 'read_config', trainer.read)
+    monkeypatch.setattr(twins, '_run_trainer', trainer.run)
+    return trainer
+
+
+def run(folder, options=()):
+    return train(STOCK, folder, options, io.StringIO())
+
+
+def test_a_finished_training_is_reused(tmp_path, trainer, capsys):
+    folder = tmp_path / 'twin'
+    first = run(folder)
+    assert first['images'] == dict(train=3, val=1)
+    assert run(folder) == first
+    assert trainer.calls == [None]
+    assert f'to train anew, remove {folder}' in capsys.readouterr().out
+
+
+def test_an_interrupted_training_goes_on(tmp_path, trainer):
+    folder = tmp_path / 'twin'
+    trainer.epochs = 2
+    with pytest.raises(RuntimeError):
+        run(folder)
+    earlier = json.loads((folder / 'demo.json').read_text())['seconds']
+    trainer.epochs = 4
+    assert run(folder)['seconds'] > earlier > 0
+    assert trainer.calls == [None, 'epoch_2.pth']
+
+
+def test_other_settings_are_refused(tmp_path, trainer):
+    folder = tmp_path / 'twin'
+    run(folder)
+    with pytest.raises(FileExistsError, match='other settings'):
+        run(folder, ['a=1'])
+    assert trainer.calls == [None]
+
+
+def test_a_foreign_folder_is_refused(tmp_path, trainer):
+    (tmp_path / 'twin').mkdir()
+    (tmp_path / 'twin' / 'thesis.tex').touch()
+    with pytest.raises(FileExistsError, match='twin'):
+        run(tmp_path / 'twin')
+    assert trainer.calls == []
+
+
+def test_a_failing_trainer_is_noticed_and_its_words_kept(
+    tmp_path, monkeypatch, capsys
+):
+    (tmp_path / 'tools').mkdir()
+    (tmp_path / 'tools' / 'train.py').write_text(
+        'import sys\nprint(sys.argv)\nsys.exit("out of luck")'
+    )
+    monkeypatch.chdir(tmp_path)
+    log = io.StringIO()
+    with pytest.raises(RuntimeError, match='exit status 1'):
+        twins._run_trainer(STOCK, Path('w'), Path('e.pth'), ['a=1'], log)
+    assert 'out of luck' in log.getvalue()
+    assert log.getvalue() == capsys.readouterr().out
+    assert "'--resume', 'e.pth', '--cfg-options', 'a=1'" in log.getvalue()
