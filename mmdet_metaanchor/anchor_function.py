@@ -169,7 +169,8 @@ class AnchorFunctionGenerator(BaseModule):
     def _convolve_per_image(self, feat: Tensor, codes: Tensor) -> Tensor:
         """One grouped convolution, a group an image; shapes as in forward."""
         num_imgs, _, height, width = feat.shape
-        pooled = feat.to(torch.float32).mean(dim=(2, 3))
+        single = torch.promote_types(feat.dtype, torch.float32)
+        pooled = feat.to(single).mean(dim=(2, 3))
         theta = self.generate(codes.to(feat.device), pooled)
         weight, bias = self._split(theta.flatten(0, 1))
         out = F.conv2d(
