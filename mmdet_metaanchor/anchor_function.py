@@ -1,6 +1,6 @@
 """AnchorFunctionGenerator: codes of priors to weights, and the convolution."""
 
-from typing import List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -59,7 +59,7 @@ class AnchorFunctionGenerator(BaseModule):
         kernel_size: int = 3,
         hidden_channels: int = 128,
         data_dependent: bool = False,
-        init_cfg: Union[dict, List[dict], None] = dict(  # noqa: B006
+        init_cfg: dict | list[dict] | None = dict(  # noqa: B006
             type='Kaiming',
             layer='Linear',
             a=5**0.5,
@@ -87,9 +87,7 @@ class AnchorFunctionGenerator(BaseModule):
         )
         self._cache = None
 
-    def generate(
-        self, codes: Tensor, pooled: Optional[Tensor] = None
-    ) -> Tensor:
+    def generate(self, codes: Tensor, pooled: Tensor | None = None) -> Tensor:
         """Weights of the anchor functions, in single precision or better.
 
         Args:
@@ -121,7 +119,7 @@ class AnchorFunctionGenerator(BaseModule):
 
     def forward(
         self, feats: Sequence[Tensor], codes: Sequence[Tensor]
-    ) -> List[Tensor]:
+    ) -> list[Tensor]:
         """Apply the anchor functions of every level to its feature.
 
         Args:
@@ -184,7 +182,7 @@ class AnchorFunctionGenerator(BaseModule):
 
     def _level_weights(
         self, codes: Sequence[Tensor]
-    ) -> List[Tuple[Tensor, Tensor]]:
+    ) -> list[tuple[Tensor, Tensor]]:
         """Kernel and bias of every level, kept between evaluations."""
         if self.training or torch.is_grad_enabled():
             return self._generate_levels(codes)
@@ -207,7 +205,7 @@ class AnchorFunctionGenerator(BaseModule):
 
     def _generate_levels(
         self, codes: Sequence[Tensor]
-    ) -> List[Tuple[Tensor, Tensor]]:
+    ) -> list[tuple[Tensor, Tensor]]:
         """Kernel and bias of every level; equal codes are generated once."""
         unique, index = torch.cat(list(codes)).unique(
             dim=0, return_inverse=True
@@ -222,7 +220,7 @@ class AnchorFunctionGenerator(BaseModule):
             levels.append(split[key])
         return levels
 
-    def _split(self, theta: Tensor) -> Tuple[Tensor, Tensor]:
+    def _split(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """(A, P) weights to kernels (A * out, in, k, k) and biases."""
         kernel = self.shared.weight
         weight, bias = theta.split([kernel.numel(), len(kernel)], dim=1)

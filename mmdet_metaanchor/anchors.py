@@ -3,8 +3,8 @@
 import ast
 import json
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Mapping, Sequence, Union
 
 import torch
 from mmdet.registry import TASK_UTILS
@@ -13,7 +13,7 @@ from torch import nn
 
 from .prior_generator import MetaAnchorGenerator, Shapes
 
-Anchors = Union[Mapping, Shapes]
+Anchors = Mapping | Shapes
 
 
 def customize_anchors(model: nn.Module, anchors: Anchors) -> None:

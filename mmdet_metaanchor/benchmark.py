@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from typing import Callable, Dict, List, Sequence, Tuple
+from collections.abc import Callable, Sequence
 
 import torch
 from mmdet.registry import MODELS
@@ -18,11 +18,11 @@ from tqdm import tqdm
 def compare_speed(
     stock: Config,
     meta: Config,
-    image_size: Tuple[int, int],
+    image_size: tuple[int, int],
     batch_size: int,
     pairs: int,
     device: str,
-) -> Dict[str, List[Tuple[float, float]]]:
+) -> dict[str, list[tuple[float, float]]]:
     """Time inference and training steps of two models in turns.
 
     Args:
@@ -76,7 +76,7 @@ def compare_speed(
     return times
 
 
-def summarise(times: Sequence[Tuple[float, float]]) -> Dict[str, float]:
+def summarise(times: Sequence[tuple[float, float]]) -> dict[str, float]:
     """Median seconds of both sides, and median and range of the ratios."""
     ratios = sorted(meta / stock for stock, meta in times)
     return dict(
@@ -95,7 +95,7 @@ def _build(cfg: Config, device: str) -> nn.Module:
     return model.to(device)
 
 
-def _batch(image_size: Tuple[int, int], batch_size: int) -> dict:
+def _batch(image_size: tuple[int, int], batch_size: int) -> dict:
     """Images of noise with eight objects each, as a data loader gives them."""
     height, width = image_size
     samples = []
@@ -122,8 +122,8 @@ def _batch(image_size: Tuple[int, int], batch_size: int) -> dict:
 
 
 def _alternate(
-    name: str, sides: List[Callable], pairs: int, device: str
-) -> List[Tuple[float, float]]:
+    name: str, sides: list[Callable], pairs: int, device: str
+) -> list[tuple[float, float]]:
     for run in sides:
         _seconds(run, device)
     times = []

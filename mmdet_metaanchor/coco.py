@@ -2,10 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Tuple
 
 
-def read_classes(data_root: str) -> Tuple[str, ...]:
+def read_classes(data_root: str) -> tuple[str, ...]:
     """Names of the classes of a folder with ``train.json``, ``val.json``.
 
     Args:

@@ -2,9 +2,9 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, List
 
 import numpy as np
 import torch
@@ -118,7 +118,7 @@ def allow_checkpoint_classes() -> None:
     )
 
 
-def _numpy_internals() -> List[type]:
+def _numpy_internals() -> list[type]:
     core = getattr(np, '_core', None) or np.core
     dtypes = [type(np.dtype(name)) for name in ('f4', 'f8', 'i4', 'i8')]
     return [

@@ -1,8 +1,8 @@
 """MetaAnchorGenerator: shapes of the priors, their codes and their jitter."""
 
 import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Iterator, List, Optional, Sequence, Tuple
 
 import torch
 from mmdet.models.task_modules.prior_generators import AnchorGenerator
@@ -10,7 +10,7 @@ from mmdet.registry import TASK_UTILS
 from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor
 
-Shapes = Sequence[Sequence[Tuple[float, float]]]
+Shapes = Sequence[Sequence[tuple[float, float]]]
 
 
 @TASK_UTILS.register_module()
@@ -64,11 +64,11 @@ class MetaAnchorGenerator(AnchorGenerator):
 
     def __init__(
         self,
-        strides: Optional[Sequence] = None,
+        strides: Sequence | None = None,
         *args,
-        priors: Optional[dict] = None,
-        shapes: Optional[Shapes] = None,
-        standard_box: Optional[Tuple[float, float]] = None,
+        priors: dict | None = None,
+        shapes: Shapes | None = None,
+        standard_box: tuple[float, float] | None = None,
         jitter: float = 0.5,
         **kwargs,
     ) -> None:
@@ -99,7 +99,7 @@ class MetaAnchorGenerator(AnchorGenerator):
         self.standard_box = standard_box
 
     @property
-    def standard_box(self) -> Tuple[float, float]:
+    def standard_box(self) -> tuple[float, float]:
         """tuple[float, float]: (AH, AW) in px at the smallest stride."""
         return self._standard_box
 
@@ -116,16 +116,16 @@ class MetaAnchorGenerator(AnchorGenerator):
         self._standard_box = tuple(box.tolist())
 
     @property
-    def base_shapes(self) -> List[Tensor]:
+    def base_shapes(self) -> list[Tensor]:
         """list[Tensor]: (A, 2) sizes (w, h) in px, one tensor a level."""
         return [base[:, 2:] - base[:, :2] for base in self.base_anchors]
 
     @property
-    def base_centers(self) -> List[Tensor]:
+    def base_centers(self) -> list[Tensor]:
         """list[Tensor]: (A, 2) centres (x, y) in px within the first cell."""
         return [(base[:, 2:] + base[:, :2]) / 2 for base in self.base_anchors]
 
-    def codes(self) -> List[Tensor]:
+    def codes(self) -> list[Tensor]:
         """Codes of the priors as they are now (jittered or not).
 
         Returns:
@@ -167,7 +167,7 @@ class MetaAnchorGenerator(AnchorGenerator):
         finally:
             self.base_anchors = at_rest
 
-    def _resized(self, shapes: Sequence[Tensor]) -> List[Tensor]:
+    def _resized(self, shapes: Sequence[Tensor]) -> list[Tensor]:
         """Boxes (x1, y1, x2, y2) in px of other sizes, same centres."""
         centers = [center[:1] for center in self.base_centers]
         if all(
@@ -253,7 +253,7 @@ def _check_size(w: float, h: float, level: int) -> None:
         )
 
 
-def _check_shapes(shapes: Shapes, strides: Sequence) -> List[Tensor]:
+def _check_shapes(shapes: Shapes, strides: Sequence) -> list[Tensor]:
     """Sizes as one (A, 2) tensor a level; see ``shapes`` above."""
     if len(shapes) != len(strides):
         raise ValueError(

@@ -216,8 +216,8 @@ neighbouring points.
 
 {trainings}
 
-Wall time includes the evaluations during training and, if it was interrupted,
-all that was done before and after.
+Wall time includes the evaluations during training and, if it was interrupted
+(not killed), what was done before.
 
 Settings beside the configs: `{cfg_options}`
 

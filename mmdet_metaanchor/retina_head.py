@@ -1,7 +1,7 @@
 """MetaRetinaHead: joins priors and anchor functions to RetinaHead."""
 
-from contextlib import nullcontext
-from typing import ContextManager, List, Sequence, Tuple
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from mmdet.models.dense_heads import RetinaHead
@@ -84,7 +84,7 @@ class MetaRetinaHead(RetinaHead):
 
     def forward(
         self, x: Sequence[Tensor]
-    ) -> Tuple[List[Tensor], List[Tensor]]:
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """Scores and deltas of the present priors.
 
         Args:
@@ -111,7 +111,7 @@ class MetaRetinaHead(RetinaHead):
         with self._jitter():
             return super().loss_and_predict(*args, **kwargs)
 
-    def _jitter(self) -> ContextManager:
+    def _jitter(self) -> AbstractContextManager:
         if self.training:
             return self.prior_generator.jittered()
         return nullcontext()

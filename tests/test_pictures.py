@@ -103,7 +103,7 @@ def test_colour_of_an_anchor_says_its_form(tmp_path, saved):
 def test_curves_hold_the_logged_losses(tmp_path, saved):
     logs = dict(
         A=scalars({20: 3.0, 40: 2.0, 60: 1.0}, []),
-        B=scalars({k: 0.5 for k in range(20, 220, 20)}, [10, 20]),
+        B=scalars(dict.fromkeys(range(20, 220, 20), 0.5), [10, 20]),
     )
     path = tmp_path / 'curves.png'
     pictures.draw_curves(path, logs)
