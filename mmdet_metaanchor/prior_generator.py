@@ -77,6 +77,8 @@ class MetaAnchorGenerator(AnchorGenerator):
                 f'give `priors` or `shapes`, not both: got priors={priors} '
                 f'and shapes={shapes}'
             )
+        if priors is None and strides is None:
+            raise ValueError('strides, in px, are needed without `priors`')
         if priors is not None:
             self._take_over(TASK_UTILS.build(priors))
         elif shapes is not None:
@@ -169,15 +171,9 @@ class MetaAnchorGenerator(AnchorGenerator):
 
     def _resized(self, shapes: Sequence[Tensor]) -> list[Tensor]:
         """Boxes (x1, y1, x2, y2) in px of other sizes, same centres."""
-        centers = [center[:1] for center in self.base_centers]
-        if all(
-            len(a) == len(b)
-            for a, b in zip(shapes, self.base_anchors, strict=True)
-        ):
-            centers = self.base_centers
         return [
             torch.cat([center - shape / 2, center + shape / 2], dim=1)
-            for center, shape in zip(centers, shapes, strict=True)
+            for center, shape in zip(self.base_centers, shapes, strict=True)
         ]
 
     def _take_over(self, source: AnchorGenerator) -> None:

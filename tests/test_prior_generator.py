@@ -248,6 +248,7 @@ class TestJitter:
         ({**STOCK, 'standard_box': (10, 10, 10)}, '10'),
         (dict(priors={**YOLO, 'base_sizes': [[(10, -7)]] * 3}), '-7'),
         (dict(priors=SSD, shapes=[[(10, 10)]]), 'not both'),
+        (dict(shapes=[[(10, 10)]]), 'strides'),
     ],
 )
 def test_bad_values_are_named(kwargs, value):
