@@ -2,9 +2,10 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from mmengine.dist import is_distributed
 from mmengine.logging import HistoryBuffer
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from mmengine.utils import digit_version
 
 
 @contextmanager
@@ -108,24 +110,31 @@ def connect_cpu_processes(cfg: Config) -> None:
 def allow_checkpoint_classes() -> None:
     """Let ``torch.load`` read what MMEngine itself writes to a checkpoint.
 
-    Since PyTorch 2.6 only allow-listed classes are unpickled, and MMEngine
+    Since PyTorch 2.6 only allow-listed names are unpickled, and MMEngine
     before 0.10.8 does not list those of its training log.
     """
-    if not hasattr(torch.serialization, 'add_safe_globals'):
-        return  # a PyTorch that does not ask
+    if digit_version(torch.__version__) < digit_version('2.6'):
+        return  # it neither asks nor knows stand-ins
+    core = getattr(np, '_core', None) or np.core
     torch.serialization.add_safe_globals(
-        [HistoryBuffer, getattr, np.ndarray, np.dtype, *_numpy_internals()]
+        [
+            HistoryBuffer,
+            # In its place, as the plain one would open every other class.
+            (_statistic_of_history, 'builtins.getattr'),
+            np.ndarray,
+            np.dtype,
+            core.multiarray._reconstruct,
+            core.multiarray.scalar,
+            *(type(np.dtype(name)) for name in ('f4', 'f8', 'i4', 'i8')),
+        ]
     )
 
 
-def _numpy_internals() -> list[type]:
-    core = getattr(np, '_core', None) or np.core
-    dtypes = [type(np.dtype(name)) for name in ('f4', 'f8', 'i4', 'i8')]
-    return [
-        core.multiarray._reconstruct,
-        core.multiarray.scalar,
-        *dtypes,
-    ]
+def _statistic_of_history(owner: type, name: str) -> Callable:
+    """A method of HistoryBuffer; its pickles hold them by name."""
+    if owner is not HistoryBuffer:
+        raise UnpicklingError(f'{owner}.{name} has no place in a checkpoint')
+    return getattr(owner, name)
 
 
 def load_strictly(runner: Runner, checkpoint: str) -> None:

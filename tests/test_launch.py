@@ -1,5 +1,7 @@
 """What the tools share, without starting one."""
 
+from pickle import UnpicklingError
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -23,6 +25,18 @@ def test_checkpoints_of_mmengine_load_with_weights_only(tmp_path):
     restored = loaded['message_hub']['log_scalars']['loss']
     assert restored.data[0].tolist() == [1.5]
     assert restored.data[1].tolist() == [2]
+
+
+def test_other_classes_stay_closed(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return getattr, (torch.Tensor, 'numpy')
+
+    file = tmp_path / 'checkpoint.pth'
+    torch.save(dict(evil=Evil()), file)
+    allow_checkpoint_classes()
+    with pytest.raises(UnpicklingError, match='Tensor'):
+        torch.load(file, weights_only=True)
 
 
 def test_amp_is_turned_on_where_there_is_an_accelerator(monkeypatch):
