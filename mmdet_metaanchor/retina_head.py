@@ -27,7 +27,8 @@ class MetaRetinaHead(RetinaHead):
     Args:
         *args: Arguments of :class:`RetinaHead`.
         anchor_generator (dict): Config of a :class:`MetaAnchorGenerator`.
-        anchor_function (dict): Config of the anchor function generator;
+        anchor_function (dict, optional): Config of the anchor function
+            generator, e.g. ``dict(data_dependent=True)``; ``type``,
             ``in_channels`` and ``out_channels`` are filled in.
         **kwargs: Other arguments of :class:`RetinaHead`.
 
@@ -45,12 +46,10 @@ class MetaRetinaHead(RetinaHead):
             ratios=[0.5, 1.0, 2.0],
             strides=[8, 16, 32, 64, 128],
         ),
-        anchor_function: dict = dict(  # noqa: B006 (never modified)
-            type='AnchorFunctionGenerator'
-        ),
+        anchor_function: dict | None = None,
         **kwargs,
     ) -> None:
-        self.anchor_function = anchor_function
+        self.anchor_function = anchor_function or {}
         super().__init__(*args, anchor_generator=anchor_generator, **kwargs)
         self.register_buffer(
             'standard_box', torch.tensor(self.prior_generator.standard_box)

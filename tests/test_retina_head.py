@@ -31,9 +31,7 @@ def test_a_set_predicts_what_its_members_predict(
     build_head, feats, data_dependent
 ):
     head = build_head(
-        anchor_function=dict(
-            type='AnchorFunctionGenerator', data_dependent=data_dependent
-        )
+        anchor_function=dict(data_dependent=data_dependent)
     ).eval()
     together = scores_and_deltas(head, feats)
     alone = []
