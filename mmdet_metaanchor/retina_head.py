@@ -78,7 +78,11 @@ class MetaRetinaHead(RetinaHead):
         )
         return MODELS.build(
             self.anchor_function,
-            default_args=dict(in_channels=channels, out_channels=out_channels),
+            default_args=dict(
+                type='AnchorFunctionGenerator',
+                in_channels=channels,
+                out_channels=out_channels,
+            ),
         )
 
     def forward(
