@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from mmdet_metaanchor.demo import run_demo
+from mmdet_metaanchor.demo.job import run_demo
 
 ROOT = Path(__file__).resolve().parent.parent
 

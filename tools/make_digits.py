@@ -2,7 +2,7 @@
 
 import argparse
 
-from mmdet_metaanchor.digits import make_digits
+from mmdet_metaanchor.datasets.digits import make_digits
 
 
 def parse_args():

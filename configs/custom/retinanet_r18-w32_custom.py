@@ -2,7 +2,7 @@
 # images/, train.json and val.json in COCO format. Its classes are read.
 _base_ = ['../_base_/small_retinanet.py', '../_base_/coco_folder.py']
 # An import above `_base_` would make MMEngine take this for a lazy config.
-from mmdet_metaanchor.coco import read_classes
+from mmdet_metaanchor.datasets.coco import read_classes
 
 data_root = '{{$DATA_ROOT:data/custom}}/'
 classes = read_classes(data_root)

@@ -12,7 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from .version import __version__
+from ..version import __version__
 
 # Names of CocoMetric (coco/bbox_mAP, ...), and as column headings.
 METRICS = {

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
-from mmdet_metaanchor.canvas import INK, MAX_OVERLAP, draw_image
+from mmdet_metaanchor.datasets.canvas import INK, MAX_OVERLAP, draw_image
 
 IMAGES = load_digits().images
 CROWD = dict(

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from mmdet_metaanchor import report
+from mmdet_metaanchor.demo import report
 
 
 def make_row(model, anchors, per_cell, metrics):

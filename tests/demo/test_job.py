@@ -13,11 +13,12 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.structures import InstanceData
 
-from mmdet_metaanchor import customize_anchors, demo
-from mmdet_metaanchor.twins import META
-from mmdet_metaanchor.views import read_samples, read_view
+from mmdet_metaanchor import customize_anchors
+from mmdet_metaanchor.demo import job
+from mmdet_metaanchor.demo.twins import META
+from mmdet_metaanchor.demo.views import read_samples, read_view
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope='module')
@@ -32,15 +33,15 @@ def model():
     [('1x1', 1), ('3x1', 3), ('5x5', 25), ('9x9', 81), ('px list', 4)],
 )
 def test_anchor_sets_fit_the_model(model, name, per_cell):
-    sets = {anchor_set.name: anchor_set.anchors for anchor_set in demo.OTHERS}
+    sets = {anchor_set.name: anchor_set.anchors for anchor_set in job.OTHERS}
     customize_anchors(model, sets[name])
     assert model.bbox_head.prior_generator.num_base_priors == [per_cell] * 5
 
 
 def test_pictured_sets_are_tested():
-    names = [s.name for s in (demo.TRAINED, *demo.OTHERS)]
+    names = [s.name for s in (job.TRAINED, *job.OTHERS)]
     assert len(set(names)) == len(names) >= 6
-    assert set(demo.PICTURED) <= set(names)
+    assert set(job.PICTURED) <= set(names)
 
 
 def make_item(path='some.jpg'):
@@ -102,7 +103,7 @@ def log():
 def test_a_failed_step_ends_in_one_line(log, capsys):
     with (
         pytest.raises(SystemExit) as error,
-        demo._step(3, 'Training', log),
+        job._step(3, 'Training', log),
     ):
         raise OSError('no space\nleft')
     assert error.value.code == (
@@ -115,7 +116,7 @@ def test_a_failed_step_ends_in_one_line(log, capsys):
 def test_an_interrupt_says_how_to_go_on(log):
     with (
         pytest.raises(SystemExit, match='same command') as error,
-        demo._step(2, 'Training', log),
+        job._step(2, 'Training', log),
     ):
         raise KeyboardInterrupt
     assert '\n' not in error.value.code

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 from mmengine.config import Config
 
-from mmdet_metaanchor import twins
-from mmdet_metaanchor.twins import STOCK, read_scalars, train
+from mmdet_metaanchor.demo import twins
+from mmdet_metaanchor.demo.twins import STOCK, read_scalars, train
 
 
 def write_log(work_dir, run, lines):

@@ -13,7 +13,11 @@ import pytest
 from pycocotools.coco import COCO
 from sklearn.datasets import load_digits
 
-from mmdet_metaanchor.digits import CLASSES, make_digits, split_sources
+from mmdet_metaanchor.datasets.digits import (
+    CLASSES,
+    make_digits,
+    split_sources,
+)
 
 TARGET = load_digits().target
 SMALL = dict(num_train=6, num_val=3, image_size=(160, 120))
@@ -228,7 +232,7 @@ def test_sizes_that_cannot_fit_are_refused(tmp_path, size, ratio, limit):
 # The command
 
 
-TOOL = str(Path(__file__).parents[1] / 'tools' / 'make_digits.py')
+TOOL = str(Path(__file__).parents[2] / 'tools' / 'make_digits.py')
 
 
 def test_tool_has_the_defaults_of_the_function(monkeypatch):

@@ -10,9 +10,9 @@ from typing import NamedTuple, TextIO
 
 from mmengine.runner import Runner
 
-from .anchors import customize_anchors
-from .digits import make_digits
-from .launch import build_runner, load_strictly
+from ..anchors import customize_anchors
+from ..datasets.digits import make_digits
+from ..launch import build_runner, load_strictly
 from .pictures import draw_anchors, draw_curves, draw_detections
 from .report import print_table, read_metrics, write_report
 from .twins import (

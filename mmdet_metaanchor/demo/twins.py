@@ -17,7 +17,7 @@ from typing import NamedTuple, TextIO
 import torch
 from mmengine.config import Config
 
-from .launch import add_common_arguments, load_config
+from ..launch import add_common_arguments, load_config
 from .report import write_json
 
 

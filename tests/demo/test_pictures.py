@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from mmdet_metaanchor import pictures
-from mmdet_metaanchor.pictures import Boxes, Sample, View
-from mmdet_metaanchor.twins import Scalars
+from mmdet_metaanchor.demo import pictures
+from mmdet_metaanchor.demo.pictures import Boxes, Sample, View
+from mmdet_metaanchor.demo.twins import Scalars
 
 CORNERS = np.array([[10, 20, 50, 40], [60, 30, 90, 100], [5, 5, 25, 25.0]])
 FOUND = Boxes(CORNERS, np.array([1, 0, 1]), np.array([0.9, 0.3, 0.31]))

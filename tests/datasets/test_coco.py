@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mmdet_metaanchor.coco import read_classes
+from mmdet_metaanchor.datasets.coco import read_classes
 
 
 def write(root, **files):

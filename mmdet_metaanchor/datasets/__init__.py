@@ -1,0 +1,1 @@
+"""Data to train on: the embedded digits, and folders in COCO format."""

@@ -1,0 +1,1 @@
+"""`make demo`: two trained twins, their comparison, and its report."""
