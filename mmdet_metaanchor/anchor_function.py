@@ -1,5 +1,6 @@
 """AnchorFunctionGenerator: codes of priors to weights, and the convolution."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -28,11 +29,12 @@ class AnchorFunctionGenerator(BaseModule):
     The paper leaves open how to start and to scale the generator, and that
     decides whether the method wins. Under Adam a step of size ``lr`` in
     :math:`W_2` moves :math:`\theta_b` by ``lr`` times the sum of the hidden
-    units, about ten times what it moves :math:`\theta^*` by, and the residual
+    units: about 10 at :math:`|b| = 0.5` for m = 128, so that the residual
     drowns what the priors have in common. Therefore
 
-    - the residual is divided by ``m``: :math:`W_2` acts on the mean of the
-      hidden units, not on their sum, which is the same family of functions;
+    - the residual is divided by :math:`\sqrt m`, about 11: what is a prior's
+      own and what all share are learnt at the same pace, and :math:`W_2` can
+      express the same functions as before;
     - :math:`W_2` starts at 0: all priors start from :math:`\theta^*`, which
       every positive sample trains, and part from it as the data ask;
     - :math:`W_{11}` has no bias: with codes centred on the mean prior, the
@@ -111,7 +113,7 @@ class AnchorFunctionGenerator(BaseModule):
                 weight = self.feature_layer.weight.to(dtype)
                 hidden = hidden + F.linear(pooled.to(dtype), weight)[:, None]
             residual = F.linear(
-                hidden.relu() / len(self.code_layer.weight),
+                hidden.relu() / math.sqrt(self.code_layer.out_features),
                 self.residual_layer.weight.to(dtype),
             )
             theta = torch.cat([self.shared.weight.flatten(), self.shared.bias])

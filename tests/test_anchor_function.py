@@ -1,5 +1,7 @@
 """Laws of AnchorFunctionGenerator."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -26,7 +28,7 @@ def build(dtype=torch.float32, **kwargs):
 
 
 def plain_theta(generator, code, feature=None):
-    """theta* + W2 relu(W11 b + W12 r(x)) / m, a sum at a time."""
+    """theta* + W2 relu(W11 b + W12 r(x)) / sqrt(m), a sum at a time."""
     hidden = []
     for unit in range(HIDDEN):
         total = sum(
@@ -45,7 +47,7 @@ def plain_theta(generator, code, feature=None):
     shared = torch.cat(
         [generator.shared.weight.flatten(), generator.shared.bias]
     )
-    return shared + residual / HIDDEN
+    return shared + residual / math.sqrt(HIDDEN)
 
 
 def plain_forward(generator, feat, codes):
