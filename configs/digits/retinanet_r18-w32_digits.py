@@ -9,7 +9,7 @@ val_evaluator = dict(ann_file=data_root + 'val.json')
 test_evaluator = val_evaluator
 model = dict(bbox_head=dict(num_classes=10))
 # About 3 minutes on 2 CPU cores.
-max_epochs = 10
+max_epochs = 8
 train_cfg = dict(max_epochs=max_epochs, val_interval=2)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=50),
