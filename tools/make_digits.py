@@ -50,7 +50,7 @@ def parse_args():
         '--objects',
         type=int,
         nargs=2,
-        default=(2, 8),
+        default=(4, 16),
         metavar=('MIN', 'MAX'),
         help='digits drawn for an image',
     )

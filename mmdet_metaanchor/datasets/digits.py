@@ -33,7 +33,7 @@ def make_digits(
     image_size: Sequence[int] = (320, 240),
     size_range: Sequence[float] = (12.0, 160.0),
     ratio_range: Sequence[float] = (1 / 3, 3.0),
-    objects: Sequence[int] = (2, 8),
+    objects: Sequence[int] = (4, 16),
     seed: int = 0,
 ) -> Path:
     """Write a detection data set of handwritten digits in COCO format.
