@@ -1,9 +1,7 @@
 # Stock RetinaNet on the embedded digits; tools/make_digits.py makes them.
 _base_ = ['../_base_/small_retinanet.py', '../_base_/coco_folder.py']
 data_root = 'data/digits/'
-dataset = dict(
-    data_root=data_root, metainfo=dict(classes=tuple('0123456789'))
-)
+dataset = dict(data_root=data_root, metainfo=dict(classes=tuple('0123456789')))
 train_pipeline = [  # without flips, which no digit survives
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
