@@ -79,5 +79,5 @@ param_scheduler = [
     ),
 ]
 default_hooks = dict(
-    logger=dict(interval=20), checkpoint=dict(interval=10, max_keep_ckpts=1)
+    logger=dict(interval=20), checkpoint=dict(interval=1, max_keep_ckpts=1)
 )
