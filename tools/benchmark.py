@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
         help='px',
     )
     parser.add_argument(
-        '--batch-size', type=int, default=1, help='of a training step'
+        '--batch-size', type=int, default=2, help='of a training step'
     )
     parser.add_argument('--pairs', type=int, default=12, help='measurements')
     return parser.parse_args()
