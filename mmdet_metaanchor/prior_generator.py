@@ -80,7 +80,8 @@ class MetaAnchorGenerator(AnchorGenerator):
         if priors is None and strides is None:
             raise ValueError('strides, in px, are needed without `priors`')
         if priors is not None:
-            self._take_over(TASK_UTILS.build(priors))
+            source = TASK_UTILS.build(priors)
+            self._take_over(source)
         elif shapes is not None:
             placing = ('centers', 'center_offset', 'use_box_type')
             kwargs = {k: kwargs[k] for k in placing if k in kwargs}
@@ -89,6 +90,8 @@ class MetaAnchorGenerator(AnchorGenerator):
         else:
             super().__init__(strides, *args, **kwargs)
         self._check_sizes()
+        if priors is not None:
+            self._check_grid(source)
 
         if not (math.isfinite(jitter) and jitter >= 0):
             raise ValueError(
@@ -178,15 +181,18 @@ class MetaAnchorGenerator(AnchorGenerator):
 
     def _take_over(self, source: AnchorGenerator) -> None:
         """Become the generator ``source``, keeping our own methods."""
-        name = type(source).__name__
         if not isinstance(source, AnchorGenerator):
             raise TypeError(
-                f'priors must build an AnchorGenerator, got {name}'
+                'priors must build an AnchorGenerator, got '
+                f'{type(source).__name__}'
             )
         vars(self).update(vars(source))
-        self._check_sizes()
-        # A generator may place its priors by a rule of its own, which the
-        # inherited grid would silently miss.
+
+    def _check_grid(self, source: AnchorGenerator) -> None:
+        """Refuse a source that places its priors by a rule of its own.
+
+        The inherited grid would silently miss it.
+        """
         sizes = [(2, 3)] * source.num_levels
         grids = zip(
             self.grid_priors(sizes, device='cpu'),
@@ -196,8 +202,9 @@ class MetaAnchorGenerator(AnchorGenerator):
         for ours, theirs in grids:
             if not torch.equal(get_box_tensor(ours), get_box_tensor(theirs)):
                 raise TypeError(
-                    f'priors: {name} does not repeat its base_anchors at '
-                    'every stride, so its grid cannot be customised'
+                    f'priors: {type(source).__name__} does not repeat its '
+                    'base_anchors at every stride, so its grid cannot be '
+                    'customised'
                 )
 
     def _check_sizes(self) -> None:

@@ -13,6 +13,20 @@ STRIDES = [8, 16, 32]
 ANCHORS = dict(strides=STRIDES, scales=[4], ratios=[0.5, 1.0, 2.0])
 
 
+def build_stock(**kwargs):
+    """The stock head of the size of ``build_head``."""
+    return MODELS.build(
+        dict(
+            type='RetinaHead',
+            num_classes=3,
+            in_channels=8,
+            feat_channels=8,
+            stacked_convs=1,
+            **kwargs,
+        )
+    )
+
+
 def scores_and_deltas(head, feats):
     with torch.no_grad():
         return head(feats)
@@ -92,15 +106,8 @@ def test_parameters_do_not_depend_on_the_priors(build_head):
 
 def test_with_w2_zero_it_is_a_retina_head_of_equal_filters(build_head, feats):
     head = build_head(residual_std=0).eval()
-    stock = MODELS.build(
-        dict(
-            type='RetinaHead',
-            num_classes=3,
-            in_channels=8,
-            feat_channels=8,
-            stacked_convs=1,
-            anchor_generator=dict(type='AnchorGenerator', **ANCHORS),
-        )
+    stock = build_stock(
+        anchor_generator=dict(type='AnchorGenerator', **ANCHORS)
     )
     customize_anchors(head, ANCHORS)
     stock.cls_convs.load_state_dict(head.cls_convs.state_dict())
@@ -329,17 +336,8 @@ class TestStandardBox:
             build_head().load_state_dict(state)
 
     def test_stock_checkpoint_does_not_load_strictly(self, build_head):
-        stock = MODELS.build(
-            dict(
-                type='RetinaHead',
-                num_classes=3,
-                in_channels=8,
-                feat_channels=8,
-                stacked_convs=1,
-            )
-        )
         with pytest.raises(RuntimeError, match='standard_box'):
-            build_head().load_state_dict(stock.state_dict())
+            build_head().load_state_dict(build_stock().state_dict())
 
 
 def test_stock_anchor_generator_is_refused(build_head):

@@ -178,33 +178,19 @@ def test_resume_goes_on_where_it_stopped(site, trained):
 
 def test_two_processes_hold_equal_parameters(site):
     root = site[0]
-    script = ROOT / 'tools' / 'dist_train.sh'
     site[1]['PORT'] = '29611'
-    run(
-        site,
+    train = (
         'bash',
-        script,
+        ROOT / 'tools' / 'dist_train.sh',
         'meta-retinanet.py',
         2,
         '--work-dir',
         'dist',
-        '--cfg-options',
-        'randomness.seed=0',
     )
+    run(site, *train, '--cfg-options', 'randomness.seed=0')
     # 4 images over 2 processes of batch 2: one step an epoch
     assert_finite_losses(root / 'dist', 2)
-    run(
-        site,
-        'bash',
-        script,
-        'meta-retinanet.py',
-        2,
-        '--work-dir',
-        'dist',
-        '--resume',
-        '--cfg-options',
-        'train_cfg.max_epochs=3',
-    )
+    run(site, *train, '--resume', '--cfg-options', 'train_cfg.max_epochs=3')
     assert_finite_losses(root / 'dist', 3)
     states = [
         json.loads((root / 'dist' / f'rank{rank}.json').read_text())
