@@ -8,13 +8,33 @@ register_config_package()
 
 from .anchor_function import AnchorFunctionGenerator
 from .anchors import customize_anchors
+from .assigners import FasterRCNNAssigner, SSDAssigner, YOLOv3Assigner
+from .clusters import dimension_clusters
+from .coders import (
+    CornersVarianceBBoxCoder,
+    DeltaXYWHVarianceBBoxCoder,
+    DirectLocationBBoxCoder,
+    MinMaxVarianceBBoxCoder,
+)
+from .losses import ObjectnessLoss
+from .multibox import MultiBoxAnchorGenerator
 from .prior_generator import MetaAnchorGenerator
 from .retina_head import MetaRetinaHead
 
 __all__ = [
     'AnchorFunctionGenerator',
+    'CornersVarianceBBoxCoder',
+    'DeltaXYWHVarianceBBoxCoder',
+    'DirectLocationBBoxCoder',
+    'FasterRCNNAssigner',
     'MetaAnchorGenerator',
     'MetaRetinaHead',
+    'MinMaxVarianceBBoxCoder',
+    'MultiBoxAnchorGenerator',
+    'ObjectnessLoss',
+    'SSDAssigner',
+    'YOLOv3Assigner',
     '__version__',
     'customize_anchors',
+    'dimension_clusters',
 ]

@@ -61,13 +61,13 @@ def compare_speed(
     for model in models:
         model.eval()
     times = {
-        'inference': _alternate(
+        'inference': alternate(
             'inference', [infer(model) for model in models], pairs, device
         )
     }
     for model in models:
         model.train()
-    times['training step'] = _alternate(
+    times['training step'] = alternate(
         'training step',
         [step(*pair) for pair in zip(models, optimizers, strict=True)],
         pairs,
@@ -86,6 +86,32 @@ def summarise(times: Sequence[tuple[float, float]]) -> dict[str, float]:
         lowest=ratios[0],
         highest=ratios[-1],
     )
+
+
+def alternate(
+    name: str, sides: Sequence[Callable], pairs: int, device: str
+) -> list[tuple[float, float]]:
+    """Time two sides in turns, after one run of each that warms up.
+
+    The order changes with every pair, so that a drift of the machine cancels.
+
+    Args:
+        name (str): What the progress bar says.
+        sides (Sequence[Callable]): The two, called without arguments.
+        pairs (int): Number of pairs.
+        device (str): Where they run.
+
+    Returns:
+        list[tuple[float, float]]: Seconds of both sides, in their order.
+    """
+    for run in sides:
+        _seconds(run, device)
+    times = []
+    for index in tqdm(range(pairs), name, unit='pair'):
+        order = (0, 1) if index % 2 == 0 else (1, 0)
+        pair = {side: _seconds(sides[side], device) for side in order}
+        times.append((pair[0], pair[1]))
+    return times
 
 
 def _build(cfg: Config, device: str) -> nn.Module:
@@ -119,19 +145,6 @@ def _batch(image_size: tuple[int, int], batch_size: int) -> dict:
         for _ in range(batch_size)
     ]
     return dict(inputs=inputs, data_samples=samples)
-
-
-def _alternate(
-    name: str, sides: list[Callable], pairs: int, device: str
-) -> list[tuple[float, float]]:
-    for run in sides:
-        _seconds(run, device)
-    times = []
-    for index in tqdm(range(pairs), name, unit='pair'):
-        order = (0, 1) if index % 2 == 0 else (1, 0)
-        pair = {side: _seconds(sides[side], device) for side in order}
-        times.append((pair[0], pair[1]))
-    return times
 
 
 def _seconds(run: Callable, device: str) -> float:

@@ -1,6 +1,10 @@
 # Stock RetinaNet on one's own images: $DATA_ROOT is a folder that holds
 # images/, train.json and val.json in COCO format. Its classes are read.
-_base_ = ['../_base_/small_retinanet.py', '../_base_/coco_folder.py']
+_base_ = [
+    '../_base_/small_retinanet.py',
+    '../_base_/small_schedule.py',
+    '../_base_/coco_folder.py',
+]
 # An import above `_base_` would make MMEngine take this for a lazy config.
 from mmdet_metaanchor.datasets.coco import read_classes
 

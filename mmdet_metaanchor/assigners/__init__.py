@@ -1,0 +1,7 @@
+"""Matching of ground truths to priors, exact and without a dense matrix."""
+
+from .faster_rcnn import FasterRCNNAssigner
+from .ssd import SSDAssigner
+from .yolov3 import YOLOv3Assigner
+
+__all__ = ['FasterRCNNAssigner', 'SSDAssigner', 'YOLOv3Assigner']

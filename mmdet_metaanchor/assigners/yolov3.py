@@ -1,0 +1,180 @@
+"""The matching rule of YOLOv3."""
+
+import torch
+from mmdet.registry import TASK_UTILS
+from torch import Tensor
+
+from .prior_index import PriorIndex, blocks, parts, priors_of
+from .sparse import SparseAssigner, best_pairs
+
+# Squared distances to cells on both sides of a border differ by rounding.
+TIE = 1e-4
+
+
+@TASK_UTILS.register_module()
+class YOLOv3Assigner(SparseAssigner):
+    r"""One prior for every ground truth, at the cell of its centre.
+
+    The rule of `YOLOv3 <https://arxiv.org/abs/1804.02767>`_, section 2.1.
+
+    1. A ground truth takes the prior whose shape has the highest IoU with
+       its own (both boxes centred) over all levels, and of that shape the
+       one at the cell that holds its centre: of all cells of a grid that is
+       the one whose centre is nearest, so no stride is needed. A centre on
+       the border of cells belongs to the right and lower one, as rounding
+       down has it. Of shapes that tie, on one level or on several, the one
+       with the nearest centre is taken, then the one listed last.
+    2. Two ground truths that want the same prior: it goes to the one with
+       the higher IoU of shapes, then to the one listed first. The other
+       takes none, for its next best shape would be a wrong target.
+    3. Every other prior whose IoU with a ground truth, where they are,
+       :math:`>` ``ignore_iou_thr`` is ignored.
+    4. The others are negative.
+
+    Shapes are compared to within the rounding of the priors' coordinates.
+
+    :class:`YOLOV3Head` marks the cells of all ground truths together
+    (``responsible_flags``), which loses whose cell is whose; they are not
+    needed here.
+
+    Args:
+        ignore_iou_thr (float): See above. Defaults to 0.5.
+        **kwargs: See :class:`SparseAssigner`.
+
+    Raises:
+        ValueError: ``ignore_iou_thr`` is not in (0, 1].
+    """
+
+    def __init__(self, ignore_iou_thr: float = 0.5, **kwargs) -> None:
+        super().__init__(**kwargs)
+        if not 0 < ignore_iou_thr <= 1:
+            raise ValueError(
+                f'ignore_iou_thr must be in (0, 1], got {ignore_iou_thr}'
+            )
+        self.ignore_iou_thr = ignore_iou_thr
+
+    def _match(
+        self,
+        index: PriorIndex,
+        boxes: Tensor,
+        gt_inds: Tensor,
+        max_overlaps: Tensor,
+    ) -> None:
+        floor = boxes.new_full((len(boxes),), self.ignore_iou_thr)
+        _, prior, iou = index.overlapping(boxes, floor)
+        max_overlaps.scatter_reduce_(0, prior, iou, 'amax')
+        gt_inds[prior[iou > self.ignore_iou_thr]] = -1
+
+        box, prior, iou = own_priors(index, boxes)
+        pairs = best_pairs(prior, iou, len(gt_inds))
+        gt_inds[prior[pairs]] = box[pairs] + 1
+
+
+def own_priors(
+    index: PriorIndex, boxes: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Rule 1 of :class:`YOLOv3Assigner`.
+
+    Args:
+        index (PriorIndex): The priors.
+        boxes (Tensor): (k, 4) ground truths ``(x1, y1, x2, y2)`` in px.
+
+    Returns:
+        tuple[Tensor, Tensor, Tensor]: Index of the ground truth, of its
+        prior, and their IoU of shapes, each (m,). Ground truths without area
+        are not among them.
+    """
+    with_area = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(1).nonzero()[:, 0]
+    boxes = boxes[with_area]
+    sizes = (boxes[:, 2:] - boxes[:, :2]).t()
+    best, least = _best_shape_iou(index, sizes)
+    return with_area, _nearest(index, boxes, sizes, least), best
+
+
+def _area(sizes: Tensor) -> Tensor:
+    """Area of (2, ...) sizes (w, h)."""
+    return sizes[0] * sizes[1]
+
+
+def _shape_iou(sizes: Tensor, others: Tensor) -> Tensor:
+    """IoU of centred boxes; (2, ...) sizes (w, h) that broadcast."""
+    overlap = _area(torch.minimum(sizes, others))
+    return overlap / (_area(sizes) + _area(others) - overlap)
+
+
+def _best_shape_iou(index: PriorIndex, sizes: Tensor) -> tuple[Tensor, Tensor]:
+    """Highest IoU of shapes with any prior, and what rounding leaves of it.
+
+    A grid repeats few shapes many times, so each is compared once.
+    """
+    pairs = index.sizes.flatten(1).t().contiguous()
+    # Two numbers of 32 bits as one of 64: unique() is fastest on integers.
+    shapes = pairs.view(torch.long).unique().view(torch.float).view(-1, 2)
+    # A side is the difference of two coordinates, each rounded.
+    error = 4 * index.eps * index.boxes.abs().amax()
+    found = []
+    for rows in blocks(sizes.shape[1], len(shapes), sizes.device):
+        iou = _shape_iou(sizes[:, rows, None], shapes.t()[:, None])
+        best, winner = iou.max(1)
+        kept = (1 - error / shapes[winner].amin(1)).clamp(min=0)
+        found.append((best, best * kept))
+    best, least = (torch.cat(part) for part in zip(*found, strict=True))
+    return best, least
+
+
+def _squared(vectors: Tensor) -> Tensor:
+    """Squared length of (2, ...) vectors."""
+    return vectors[0].square() + vectors[1].square()
+
+
+def _nearest(
+    index: PriorIndex, boxes: Tensor, sizes: Tensor, least: Tensor
+) -> Tensor:
+    """Nearest prior whose IoU of shapes reaches ``least``, for every box.
+
+    As in :class:`PriorIndex`, bounds say which chunks to look into.
+    """
+    centers = (boxes[:, :2] + boxes[:, 2:]).t() / 2
+    prior_centers = (index.boxes[:2] + index.boxes[2:]) / 2
+    low, high = prior_centers.aminmax(dim=-1)
+
+    def distances(rows: Tensor, chunk: Tensor) -> Tensor:
+        """Squared, infinite where the shape is another; (k, size)."""
+        away = prior_centers.index_select(1, chunk) - centers[:, rows, None]
+        others = index.sizes.index_select(1, chunk)
+        similar = _shape_iou(sizes[:, rows, None], others)
+        return _squared(away).masked_fill(
+            similar < least[rows, None], torch.inf
+        )
+
+    found = []
+    for rows in blocks(len(boxes), index.num_chunks, boxes.device):
+        here, size = centers[:, rows, None], sizes[:, rows, None]
+        away = torch.maximum(low[:, None] - here, here - high[:, None])
+        bound = _squared(away.clamp_(min=0))
+        # Each side alone already bounds the IoU of shapes.
+        side = least[rows, None]
+        similar = (index.largest[:, None] >= side * size).all(0)
+        similar &= (side * index.smallest[:, None] <= size).all(0)
+        bound.masked_fill_(~similar, torch.inf)
+        # A first look at chunks that are near as a whole, and in sum hold
+        # all shapes of a cell, spares looks at others.
+        far = torch.maximum(here - low[:, None], high[:, None] - here)
+        far = _squared(far).masked_fill_(~similar, torch.inf)
+        likely = far.topk(min(4, index.num_chunks), largest=False)[1]
+        enough = torch.stack(
+            [distances(rows, chunk).amin(1) for chunk in likely.unbind(1)]
+        ).amin(0)
+        enough = (enough * (1 + TIE)).clamp(max=torch.finfo(far.dtype).max)
+        for row, chunk in parts(bound <= enough[:, None]):
+            away = distances(rows[row], chunk)
+            keep = away <= enough[row, None]
+            pair, prior = priors_of(keep, chunk)
+            found.append((rows[row[pair]], prior, away[keep]))
+    box, prior, away = (torch.cat(part) for part in zip(*found, strict=True))
+    shortest = away.new_full((len(boxes),), torch.inf)
+    shortest.scatter_reduce_(0, box, away, 'amin')
+    tied = away <= shortest[box] * (1 + TIE)
+    # The last that tie: right and below, in the order of a grid.
+    last = prior.new_zeros(len(boxes))
+    return last.scatter_reduce(0, box[tied], prior[tied], 'amax')

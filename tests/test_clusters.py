@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from mmdet_metaanchor import dimension_clusters
+from mmdet_metaanchor.clusters import mean_iou, shape_iou
+
+
+def test_shape_iou_by_hand():
+    # (4, 2) and (2, 4): 2 * 2 / (8 + 8 - 4); (4, 2) and (4, 4): 8 / 16
+    iou = shape_iou(np.array([[4.0, 2]]), np.array([[2.0, 4], [4, 4]]))
+    np.testing.assert_allclose(iou, [[1 / 3, 1 / 2]])
+
+
+def test_finds_what_is_there():
+    rng = np.random.default_rng(0)
+    true = np.array([[10.0, 30], [40, 20], [100, 120]])
+    sizes = true.repeat(50, 0) * rng.uniform(0.95, 1.05, (150, 2))
+    np.testing.assert_allclose(dimension_clusters(sizes, 3), true, rtol=0.02)
+
+
+def test_one_cluster_is_the_mean():
+    sizes = np.array([[10.0, 20], [20, 10], [30, 30]])
+    np.testing.assert_allclose(dimension_clusters(sizes, 1), [[20, 20]])
+
+
+def test_as_many_clusters_as_sizes_fit_all():
+    sizes = np.array([[10.0, 20], [20, 10], [30, 30], [30, 30]])
+    clusters = dimension_clusters(sizes, 3)
+    assert mean_iou(sizes, clusters) == 1
+    assert clusters.prod(1).tolist() == [200, 200, 900]
+
+
+def test_more_clusters_fit_better_and_the_seed_decides():
+    sizes = np.exp(np.random.default_rng(0).uniform(2, 5, (300, 2)))
+    scores = [
+        mean_iou(sizes, dimension_clusters(sizes, number))
+        for number in (1, 2, 4, 8)
+    ]
+    assert scores == sorted(scores)
+    first, again = (dimension_clusters(sizes, 5, seed=3) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+
+
+def test_input_is_not_changed():
+    sizes = np.array([[10.0, 20], [20, 10], [30, 30]])
+    copy = sizes.copy()
+    dimension_clusters(sizes, 2)
+    np.testing.assert_array_equal(sizes, copy)
+
+
+@pytest.mark.parametrize('bad', [0, -3, float('nan'), float('inf')])
+def test_refuses_sizes(bad):
+    with pytest.raises(ValueError, match=str(float(bad))):
+        dimension_clusters([[10, 10], [10, bad]], 1)
+
+
+@pytest.mark.parametrize('number', [0, 3])
+def test_refuses_number(number):
+    with pytest.raises(ValueError, match=f'2 distinct sizes, got {number}'):
+        dimension_clusters([[10, 10], [10, 20], [10, 20]], number)
