@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
 from mmengine.config import Config
+from mmengine.structures import InstanceData
 
 ROOT = Path(__file__).resolve().parents[1]
 R50 = 'meta_retinanet/meta-retinanet_r50_fpn_{}_1x_coco.py'
@@ -25,9 +27,58 @@ def build(cfg):
 def test_builds_and_is_short(load_config, name):
     assert len((ROOT / 'configs' / name).read_text().splitlines()) < 30
     model = build(load_config(name))
-    assert type(model.bbox_head).__name__ == (
-        'MetaRetinaHead' if 'meta' in name else 'RetinaHead'
-    )
+    if not name.startswith('anchor_systems'):
+        assert type(model.bbox_head).__name__ == (
+            'MetaRetinaHead' if 'meta' in name else 'RetinaHead'
+        )
+
+
+@pytest.mark.parametrize(
+    'name', [name for name in NAMES if name.startswith('anchor_systems')]
+)
+def test_detectors_of_other_systems_train(load_config, name):
+    """Losses and gradients are finite, with objects and without."""
+    cfg = load_config(name)
+    model = build(cfg)
+    model.init_weights()
+    samples = []
+    for boxes in ([[8.0, 8, 60, 90], [40, 30, 70, 50]], []):
+        sample = DetDataSample(
+            metainfo=dict(
+                img_shape=(96, 128),
+                pad_shape=(96, 128),
+                batch_input_shape=(96, 128),
+                scale_factor=(1, 1),
+            )
+        )
+        sample.gt_instances = InstanceData(
+            bboxes=torch.tensor(boxes).reshape(-1, 4),
+            labels=torch.arange(len(boxes)),
+        )
+        samples.append(sample)
+    losses = model.loss(torch.randn(2, 3, 96, 128), samples)
+    total, log = model.parse_losses(losses)
+    total.backward()
+    assert all(value.isfinite().all() for value in log.values())
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    assert gradients
+    assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+@pytest.mark.parametrize('system', ['ssd', 'yolov3', 'faster-rcnn'])
+def test_other_systems_differ_from_stock_in_their_parts(load_config, system):
+    names = [
+        f'anchor_systems/{system}{kind}_r18-w32_digits.py'
+        for kind in ('', '-stock')
+    ]
+    ours, stock = (load_config(name) for name in names)
+    ours.pop('custom_imports')
+    for cfg in (ours, stock):
+        train = cfg.model.train_cfg
+        train.get('rpn', train).pop('assigner')
+        head = 'rpn_head' if 'rpn_head' in cfg.model else 'bbox_head'
+        cfg.model[head].pop('bbox_coder', None)
+    assert ours.to_dict() == stock.to_dict()
 
 
 @pytest.mark.parametrize(

@@ -1,37 +1,14 @@
-# A small RetinaNet that trains from scratch on 2 CPU cores in minutes.
-norm_cfg = dict(type='GN', num_groups=8)
+# A small RetinaNet.
+_base_ = './small_backbone.py'
 model = dict(
     type='RetinaNet',
-    data_preprocessor=dict(
-        type='DetDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_size_divisor=32,
-    ),
-    backbone=dict(
-        type='ResNet',
-        depth=18,
-        base_channels=32,
-        norm_cfg=norm_cfg,
-        norm_eval=False,
-        init_cfg=dict(type='Kaiming', layer='Conv2d'),
-    ),
-    neck=dict(
-        type='FPN',
-        in_channels=[32, 64, 128, 256],
-        out_channels=64,
-        start_level=1,
-        add_extra_convs='on_output',
-        num_outs=5,
-    ),
     bbox_head=dict(
         type='RetinaHead',
         num_classes=80,
         in_channels=64,
         feat_channels=64,
         stacked_convs=2,
-        norm_cfg=norm_cfg,
+        norm_cfg=dict(type='GN', num_groups=8),
         anchor_generator=dict(
             type='AnchorGenerator',
             octave_base_scale=2,
