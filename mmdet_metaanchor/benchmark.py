@@ -1,4 +1,4 @@
-"""Speed of MetaAnchor beside the stock head, by ratios of alternating runs."""
+"""Speed of a detector beside another, by ratios of alternating runs."""
 
 import statistics
 import time
@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 def compare_speed(
     stock: Config,
-    meta: Config,
+    ours: Config,
     image_size: tuple[int, int],
     batch_size: int,
     pairs: int,
@@ -27,23 +27,22 @@ def compare_speed(
 
     Args:
         stock (Config): Config whose ``model`` is timed first in a pair.
-        meta (Config): Config whose ``model`` is timed second; the order
-            changes with every pair, so that a drift of the machine cancels.
+        ours (Config): Config whose ``model`` is timed second.
         image_size (tuple[int, int]): (height, width) of the images, px.
         batch_size (int): Images of a training step; inference takes one.
         pairs (int): Number of pairs, after one that warms up.
         device (str): Where to run.
 
     Returns:
-        dict[str, list[tuple[float, float]]]: Seconds of (stock, meta), one
+        dict[str, list[tuple[float, float]]]: Seconds of (stock, ours), one
         pair a measurement, for ``'inference'`` and ``'training step'``.
     """
     init_default_scope('mmdet')
     torch.manual_seed(0)
-    models = [_build(cfg, device) for cfg in (stock, meta)]
+    models = [_build(cfg, device) for cfg in (stock, ours)]
     optimizers = [
         build_optim_wrapper(model, cfg.optim_wrapper)
-        for model, cfg in zip(models, (stock, meta), strict=True)
+        for model, cfg in zip(models, (stock, ours), strict=True)
     ]
     image = _batch(image_size, 1)
     batch = _batch(image_size, batch_size)
@@ -78,10 +77,10 @@ def compare_speed(
 
 def summarise(times: Sequence[tuple[float, float]]) -> dict[str, float]:
     """Median seconds of both sides, and median and range of the ratios."""
-    ratios = sorted(meta / stock for stock, meta in times)
+    ratios = sorted(ours / stock for stock, ours in times)
     return dict(
         stock=statistics.median(stock for stock, _ in times),
-        meta=statistics.median(meta for _, meta in times),
+        ours=statistics.median(ours for _, ours in times),
         ratio=statistics.median(ratios),
         lowest=ratios[0],
         highest=ratios[-1],

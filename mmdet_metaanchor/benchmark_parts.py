@@ -65,8 +65,15 @@ def make_priors(
 
     Returns:
         Tensor: (n, 4) boxes ``(x1, y1, x2, y2)`` in px.
+
+    Raises:
+        ValueError: ``priors_per_cell`` is not a square number.
     """
-    side = math.isqrt(priors_per_cell)
+    side = math.isqrt(max(priors_per_cell, 0))
+    if side < 1 or side**2 != priors_per_cell:
+        raise ValueError(
+            f'priors_per_cell must be 1, 4, 9, 16, ..., got {priors_per_cell}'
+        )
     generator = AnchorGenerator(
         strides=list(STRIDES),
         octave_base_scale=4,
@@ -139,6 +146,7 @@ def compare_assigners(
         dense = 4 * number * len(priors) * DENSE_MATRICES
         for assigner in ASSIGNERS:
             yield _compare(
+                type(assigner).__name__,
                 assigner,
                 lambda part, boxes=boxes: part.assign(priors, boxes),
                 stock if dense <= max_bytes else None,
@@ -167,14 +175,19 @@ def compare_coders(
         boxes = priors + torch.rand_like(priors)
         offsets = torch.randn_like(priors)
         for coder in CODERS:
-            for run in (
-                lambda part, a=priors, b=boxes: part.encode(a, b),
-                lambda part, a=priors, b=offsets: part.decode(
-                    a, b, (800, 1333)
-                ),
-            ):
+            runs = dict(
+                encode=lambda part, a=priors, b=boxes: part.encode(a, b),
+                decode=lambda part, a=priors, b=offsets: part.decode(a, b),
+            )
+            for what, run in runs.items():
                 yield _compare(
-                    coder, run, stock, (number, number), pairs, device
+                    f'{type(coder).__name__}.{what}',
+                    coder,
+                    run,
+                    stock,
+                    (number, number),
+                    pairs,
+                    device,
                 )
 
 
@@ -208,8 +221,7 @@ def peak_memory(run: Callable[[], None], device: str) -> int:
     return most
 
 
-def _compare(part, run, stock, sizes, pairs, device) -> Comparison:
-    name = type(part).__name__
+def _compare(name, part, run, stock, sizes, pairs, device) -> Comparison:
     memory = peak_memory(lambda: run(part), device)
     label = f'{name}, {sizes[0]} x {sizes[1]}'
     if stock is None:

@@ -65,7 +65,7 @@ def test_errors_of_the_user_are_one_line_and_bugs_are_not():
 def test_summary_of_speeds():
     row = summarise([(1.0, 1.1), (2.0, 2.0), (1.0, 0.5)])
     # ratios 1.1, 1 and 0.5; seconds (1, 1, 2) and (0.5, 1.1, 2)
-    assert row == dict(stock=1, meta=1.1, ratio=1, lowest=0.5, highest=1.1)
+    assert row == dict(stock=1, ours=1.1, ratio=1, lowest=0.5, highest=1.1)
 
 
 def test_speeds_are_measured_in_pairs(load_config):

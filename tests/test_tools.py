@@ -311,7 +311,9 @@ def test_stock_anchors_cannot_be_customised(site):
     assert 'no MetaAnchor head' in done.stderr
 
 
-@pytest.mark.parametrize('name', ['train.py', 'test.py', 'benchmark.py'])
+@pytest.mark.parametrize(
+    'name', ['train.py', 'test.py', 'benchmark.py', 'benchmark_parts.py']
+)
 def test_help(site, name):
     done = run(site, *tool(name), '--help')
     assert 'usage' in done.stdout

@@ -1,19 +1,32 @@
-"""Print the speed of MetaAnchor as a ratio to the stock head."""
+"""Print the speed of one detector as a ratio to that of another."""
 
 import argparse
 import platform
 
 import torch
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.hub import get_config
 
 from mmdet_metaanchor.benchmark import compare_speed, summarise
+from mmdet_metaanchor.launch import one_line_errors
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        '--configs',
+        nargs=2,
+        default=(
+            'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py',
+            'mmdet_metaanchor::meta_retinanet/'
+            'meta-retinanet_r50_fpn_3x3_1x_coco.py',
+        ),
+        metavar=('STOCK', 'OURS'),
+        help='two configs: files, or package::name',
     )
     parser.add_argument(
         '--image-size',
@@ -30,15 +43,15 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def read_config(name: str) -> Config:
+    return get_config(name) if '::' in name else Config.fromfile(name)
+
+
 def main() -> None:
     args = parse_args()
     device = get_device()
     times = compare_speed(
-        get_config('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'),
-        get_config(
-            'mmdet_metaanchor::meta_retinanet/'
-            'meta-retinanet_r50_fpn_3x3_1x_coco.py'
-        ),
+        *map(read_config, args.configs),
         tuple(args.image_size),
         args.batch_size,
         args.pairs,
@@ -51,20 +64,21 @@ def main() -> None:
     )
     height, width = args.image_size
     print(
-        f'\nRetinaNet R50 FPN, {height}x{width} px, 80 classes, 9 anchors; '
+        f'\n{args.configs[0]} and {args.configs[1]}, {height}x{width} px; '
         f'torch {torch.__version__}, {name}; {args.pairs} pairs, a training '
         f'step of {args.batch_size} images\n\n'
-        '| | stock, s | MetaAnchor, s | ratio, median | ratios |\n'
+        '| | stock, s | ours, s | ours / stock, median | ratios |\n'
         '|---|---|---|---|---|'
     )
     for what, pairs in times.items():
         row = summarise(pairs)
         print(
-            f'| {what} | {row["stock"]:.3f} | {row["meta"]:.3f} | '
+            f'| {what} | {row["stock"]:.3f} | {row["ours"]:.3f} | '
             f'{row["ratio"]:.3f} | {row["lowest"]:.3f} to '
             f'{row["highest"]:.3f} |'
         )
 
 
 if __name__ == '__main__':
-    main()
+    with one_line_errors():
+        main()

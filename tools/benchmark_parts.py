@@ -11,6 +11,7 @@ from mmdet_metaanchor.benchmark_parts import (
     compare_assigners,
     compare_coders,
 )
+from mmdet_metaanchor.launch import one_line_errors
 
 
 def parse_args() -> argparse.Namespace:
@@ -98,10 +99,11 @@ def main() -> None:
         assigners,
     )
     print_table(
-        'Coders beside DeltaXYWHBBoxCoder, encoding and then decoding',
+        'Coders beside DeltaXYWHBBoxCoder',
         coders,
     )
 
 
 if __name__ == '__main__':
-    main()
+    with one_line_errors():
+        main()

@@ -81,14 +81,16 @@ def own_priors(
 
     Returns:
         tuple[Tensor, Tensor, Tensor]: Index of the ground truth, of its
-        prior, and their IoU of shapes, each (m,). Ground truths without area
-        are not among them.
+        prior, and their IoU of shapes, each (m,). Ground truths without
+        area are not among them, and none is where no prior has an area.
     """
     with_area = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(1).nonzero()[:, 0]
     boxes = boxes[with_area]
     sizes = (boxes[:, 2:] - boxes[:, :2]).t()
     best, least = _best_shape_iou(index, sizes)
-    return with_area, _nearest(index, boxes, sizes, least), best
+    fits = best > 0
+    prior = _nearest(index, boxes, sizes, least)
+    return with_area[fits], prior[fits], best[fits]
 
 
 def _area(sizes: Tensor) -> Tensor:

@@ -51,11 +51,7 @@ def yolov3_of_grid(
     priors: Tensor, boxes: Tensor, thr: float, levels: list[tuple]
 ) -> list:
     """``levels``: (stride, width, base shapes), in the order of priors."""
-    labels = [
-        -1 if value > thr else 0
-        for value in bbox_overlaps(boxes, priors).amax(0).tolist()
-    ]
-    winners = {}
+    wishes = {}
     for i, box in enumerate(boxes):
         if (box[2:] <= box[:2]).any():
             continue
@@ -76,8 +72,42 @@ def yolov3_of_grid(
                 options.append((shape_iou(box, base), -away, prior))
             start += width * height * len(shapes)
         iou, _, prior = max(options)
-        if iou > winners.get(prior, (0, None))[0]:
-            winners[prior] = (iou, i)
-    for prior, (_, i) in winners.items():
-        labels[prior] = i + 1
+        wishes[i] = iou, prior
+    return yolov3_of_wishes(priors, boxes, thr, wishes)
+
+
+def yolov3_of_any(priors: Tensor, boxes: Tensor, thr: float) -> list:
+    """Of priors without a grid: the nearest of the best shape."""
+    wishes = {}
+    for i, box in enumerate(boxes):
+        if (box[2:] <= box[:2]).any():
+            continue
+        fits = [shape_iou(box, prior) for prior in priors]
+        best = max(fits)
+        center = (box[:2] + box[2:]).tolist()
+        away = [
+            math.dist(center, (prior[:2] + prior[2:]).tolist())
+            if fit > best - 1e-4
+            else math.inf
+            for fit, prior in zip(fits, priors, strict=True)
+        ]
+        nearest = [j for j, d in enumerate(away) if d == min(away)]
+        if best > 0:
+            wishes[i] = best, nearest[-1]
+    return yolov3_of_wishes(priors, boxes, thr, wishes)
+
+
+def yolov3_of_wishes(
+    priors: Tensor, boxes: Tensor, thr: float, wishes: dict
+) -> list:
+    """``wishes``: (IoU of shapes, prior) of every ground truth with area."""
+    labels = [
+        -1 if value > thr else 0
+        for value in bbox_overlaps(boxes, priors).amax(0).tolist()
+    ]
+    for prior in {prior for _, prior in wishes.values()}:
+        rivals = [
+            (-iou, i) for i, (iou, wish) in wishes.items() if wish == prior
+        ]
+        labels[prior] = min(rivals)[1] + 1
     return labels

@@ -126,3 +126,25 @@ def test_yolov3_on_grids(grid, boxes):
         else [0] * len(priors)
     )
     assert assign(YOLOv3Assigner(), priors, boxes) == expected
+
+
+@st.composite
+def scattered_of_few_shapes(draw):
+    """Priors in no order, of sides far enough apart for shapes to differ."""
+    number = draw(st.integers(1, 200))
+    seed = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    center = torch.randint(0, 64, (number, 2), generator=seed).float()
+    sides = torch.tensor([0.0, 4, 10, 24, 60])
+    kinds = torch.randint(0, 5, (number, 2), generator=seed)
+    return torch.cat([center - sides[kinds] / 2, center + sides[kinds] / 2], 1)
+
+
+@CASES
+@given(scattered_of_few_shapes(), ground_truths())
+def test_yolov3_without_a_grid(priors, boxes):
+    expected = (
+        dense.yolov3_of_any(priors, boxes, 0.5)
+        if len(boxes)
+        else [0] * len(priors)
+    )
+    assert assign(YOLOv3Assigner(), priors, boxes) == expected
