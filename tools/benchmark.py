@@ -50,8 +50,10 @@ def read_config(name: str) -> Config:
 def main() -> None:
     args = parse_args()
     device = get_device()
+    with one_line_errors():
+        configs = [read_config(name) for name in args.configs]
     times = compare_speed(
-        *map(read_config, args.configs),
+        *configs,
         tuple(args.image_size),
         args.batch_size,
         args.pairs,
@@ -80,5 +82,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    with one_line_errors():
-        main()
+    main()
