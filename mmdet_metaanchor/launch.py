@@ -1,6 +1,7 @@
 """From a command line to an MMEngine runner, with or without a GPU."""
 
 import argparse
+import ctypes
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from mmengine.logging import HistoryBuffer
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmengine.utils import digit_version
+
+# Options of glibc's mallopt, from its malloc.h.
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 
 
 @contextmanager
@@ -86,11 +90,32 @@ def build_runner(cfg: Config) -> Runner:
     """Runner of ``cfg``, its processes connected where there are several."""
     setup_cache_size_limit_of_dynamo()
     allow_checkpoint_classes()
+    keep_freed_memory()
     if cfg.launcher == 'pytorch' and get_device() == 'cpu':
         connect_cpu_processes(cfg)
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)
     return Runner.from_cfg(cfg)
+
+
+def keep_freed_memory() -> None:
+    """On a CPU, let large blocks be used again once they are freed.
+
+    glibc gives them back to the system, which hands them out anew, and
+    zeroed, page by page: for gradients and activations at every iteration.
+    """
+    if get_device() != 'cpu':
+        return
+    try:
+        set_option = ctypes.CDLL('libc.so.6').mallopt
+    except OSError:
+        return  # not glibc
+    for option, size in (
+        (M_MMAP_THRESHOLD, 2**30),
+        (M_TRIM_THRESHOLD, 2**31 - 1),
+        (M_TOP_PAD, 2**28),
+    ):
+        set_option(option, size)
 
 
 def connect_cpu_processes(cfg: Config) -> None:

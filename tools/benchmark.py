@@ -9,7 +9,7 @@ from mmengine.device import get_device
 from mmengine.hub import get_config
 
 from mmdet_metaanchor.benchmark import compare_speed, summarise
-from mmdet_metaanchor.launch import one_line_errors
+from mmdet_metaanchor.launch import keep_freed_memory, one_line_errors
 
 
 def parse_args() -> argparse.Namespace:
@@ -52,6 +52,7 @@ def main() -> None:
     device = get_device()
     with one_line_errors():
         configs = [read_config(name) for name in args.configs]
+    keep_freed_memory()  # as in training
     times = compare_speed(
         *configs,
         tuple(args.image_size),

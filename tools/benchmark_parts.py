@@ -11,7 +11,7 @@ from mmdet_metaanchor.benchmark_parts import (
     compare_assigners,
     compare_coders,
 )
-from mmdet_metaanchor.launch import one_line_errors
+from mmdet_metaanchor.launch import keep_freed_memory, one_line_errors
 
 
 def parse_args() -> argparse.Namespace:
@@ -74,6 +74,7 @@ def print_table(title: str, rows: list[Comparison]) -> None:
 def main() -> None:
     args = parse_args()
     device = get_device()
+    keep_freed_memory()  # as in training
     assigners = [
         row
         for number in args.priors_per_cell

@@ -177,7 +177,7 @@ if ! is_done torch "$venv_key"; then
     logged torch pip install $torch "$setuptools" wheel ninja psutil packaging
     mark_done torch "$venv_key"
 fi
-echo "[3/3] MMDetection ($stack), where MMCV's ops are compiled (5 minutes" \
+echo "[3/3] MMDetection ($stack), where MMCV's ops are compiled (5 to 8 minutes" \
     'on 2 cores, unless pip kept them), this package, test tools (1 minute)'
 install_stack
 mark_done stack "$stack_key"

@@ -114,7 +114,7 @@ def run_demo(root: Path, work_dir: Path, cfg_options: Sequence[str]) -> None:
         for number, twin in enumerate((STOCK, META), start=2):
             with _step(
                 number,
-                f'Training {twin.name} (about 3 minutes on 2 CPU cores)',
+                f'Training {twin.name} (about 4 minutes on 2 CPU cores)',
                 log,
             ):
                 folder = work_dir / twin.folder
