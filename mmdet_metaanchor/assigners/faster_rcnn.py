@@ -70,5 +70,5 @@ class FasterRCNNAssigner(SparseAssigner):
         )
         # In this order: what is best for a ground truth has the last word.
         for rule in (sure, iou == best_of_box[box]):
-            pairs = best_pairs(prior[rule], iou[rule], len(gt_inds))
+            pairs = best_pairs(prior[rule], iou[rule])
             gt_inds[prior[rule][pairs]] = box[rule][pairs] + 1

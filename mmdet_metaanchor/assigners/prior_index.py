@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 # Priors in a chunk: large enough that bounds cost little beside the priors,
@@ -38,23 +39,27 @@ class PriorIndex:
     """
 
     def __init__(self, priors: Tensor) -> None:
-        self.num_priors = len(priors)
+        # Of sides that are differences of coordinates.
         self.eps = max(
             torch.finfo(dtype).eps for dtype in (priors.dtype, torch.float)
         )
-        priors = check_finite(priors.float(), 'prior')
-        spare = -self.num_priors % CHUNK_SIZE
-        # Points fill the last chunk: without area, they match nothing.
-        point = priors[-1:, [0, 1, 0, 1]]
-        priors = torch.cat([priors, point.expand(spare, 4)])
         # (4, chunks, CHUNK_SIZE): all operations run along the last axis.
-        self.boxes = priors.t().reshape(4, -1, CHUNK_SIZE).contiguous()
+        # Points fill the last chunk: without area, they match nothing.
+        spare = -len(priors) % CHUNK_SIZE
+        self.boxes = F.pad(priors.float().t(), (0, spare)).view(
+            4, -1, CHUNK_SIZE
+        )
+        self.boxes[:, -1, CHUNK_SIZE - spare :] = priors[-1, [[0], [1]] * 2]
         self.sizes = self.boxes[2:] - self.boxes[:2]
         self.areas = self.sizes[0] * self.sizes[1]
         self.low = self.boxes[:2].amin(-1)
         self.high = self.boxes[2:].amax(-1)
         self.smallest, self.largest = self.sizes.aminmax(dim=-1)
         self.least_area, self.most_area = self.areas.aminmax(dim=-1)
+        # What is not finite shows in the bounds.
+        bounds = torch.cat([self.low, self.high, self.smallest])
+        if not bounds.isfinite().all():
+            check_finite(priors, 'prior')
 
     @property
     def num_chunks(self) -> int:

@@ -80,7 +80,7 @@ class SparseAssigner(BaseAssigner):
             gt_inds[ignored] = -1
             max_overlaps[ignored] = -1
         labels = torch.full_like(gt_inds, -1)
-        positive = gt_inds > 0
+        positive = (gt_inds > 0).nonzero()[:, 0]
         labels[positive] = gt_instances.labels[gt_inds[positive] - 1]
         return AssignResult(len(boxes), gt_inds, max_overlaps, labels)
 
@@ -107,20 +107,19 @@ class SparseAssigner(BaseAssigner):
         )
 
 
-def best_pairs(prior: Tensor, iou: Tensor, num_priors: int) -> Tensor:
+def best_pairs(prior: Tensor, iou: Tensor) -> Tensor:
     """For every prior its pair of highest IoU, the first where they tie.
 
     Args:
         prior (Tensor): (pairs,) index of the prior.
         iou (Tensor): (pairs,) IoU.
-        num_priors (int): Number of priors.
 
     Returns:
         Tensor: (m,) indices of pairs, no two with the same prior.
     """
-    best = iou.new_zeros(num_priors).scatter_reduce(0, prior, iou, 'amax')
+    different, place = prior.unique(return_inverse=True)
+    best = iou.new_zeros(len(different)).scatter_reduce(0, place, iou, 'amax')
     pair = torch.arange(len(prior), device=prior.device)
-    tied = iou == best[prior]
-    first = prior.new_full((num_priors,), len(prior))
-    first.scatter_reduce_(0, prior[tied], pair[tied], 'amin')
-    return pair[pair == first[prior]]
+    tied = iou == best[place]
+    first = prior.new_full((len(different),), len(prior))
+    return first.scatter_reduce(0, place[tied], pair[tied], 'amin')

@@ -61,7 +61,7 @@ class SSDAssigner(SparseAssigner):
 
         max_overlaps.scatter_reduce_(0, prior, iou, 'amax')
         sure = iou > self.iou_thr
-        pairs = best_pairs(prior[sure], iou[sure], len(gt_inds))
+        pairs = best_pairs(prior[sure], iou[sure])
         gt_inds[prior[sure][pairs]] = box[sure][pairs] + 1
         gt_inds[prior[matched]] = box[matched] + 1
 
