@@ -9,6 +9,7 @@ register_config_package()
 from .anchor_function import AnchorFunctionGenerator
 from .anchors import customize_anchors
 from .assigners import FasterRCNNAssigner, SSDAssigner, YOLOv3Assigner
+from .bake import bake_anchors
 from .clusters import dimension_clusters
 from .coders import (
     CornersVarianceBBoxCoder,
@@ -20,6 +21,7 @@ from .losses import ObjectnessLoss
 from .multibox import MultiBoxAnchorGenerator
 from .prior_generator import MetaAnchorGenerator
 from .retina_head import MetaRetinaHead
+from .ssd_head import RepairedSSDHead
 
 __all__ = [
     'AnchorFunctionGenerator',
@@ -32,9 +34,11 @@ __all__ = [
     'MinMaxVarianceBBoxCoder',
     'MultiBoxAnchorGenerator',
     'ObjectnessLoss',
+    'RepairedSSDHead',
     'SSDAssigner',
     'YOLOv3Assigner',
     '__version__',
+    'bake_anchors',
     'customize_anchors',
     'dimension_clusters',
 ]

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import torch
 from mmdet.registry import TASK_UTILS
+from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import nn
 
+from .files import write_json
 from .prior_generator import MetaAnchorGenerator, Shapes
 
 Anchors = Mapping | Shapes
+FORMAT, VERSION = 'anchors_version', 1  # of anchors files
 
 
 def customize_anchors(model: nn.Module, anchors: Anchors) -> None:
@@ -44,13 +47,26 @@ def customize_anchors(model: nn.Module, anchors: Anchors) -> None:
             'cannot be customised; train it with MetaRetinaHead'
         )
     for head in heads:
-        head.set_prior_generator(_build(anchors, head.prior_generator))
+        head.set_prior_generator(build_anchors(anchors, head.prior_generator))
 
 
-def _build(
+def build_anchors(
     anchors: Anchors, trained: MetaAnchorGenerator
 ) -> MetaAnchorGenerator:
-    """Generator of ``anchors``; what is not said comes from ``trained``."""
+    """Generator of anchors; what they do not say comes from another one.
+
+    Args:
+        anchors (dict | list[list[tuple[float, float]]]): As for
+            :func:`customize_anchors`.
+        trained (MetaAnchorGenerator): Strides, centres and jitter.
+
+    Returns:
+        MetaAnchorGenerator: A new one.
+
+    Raises:
+        TypeError: ``anchors`` is neither a dict nor a list.
+        ValueError: Bad sizes, or levels that do not match.
+    """
     if isinstance(anchors, Mapping):
         cfg = {
             'type': 'MetaAnchorGenerator',
@@ -75,6 +91,23 @@ def _build(
     generator = TASK_UTILS.build(cfg)
     _warn_of_moved_centers(generator, trained)
     return generator
+
+
+def read_generator(cfg: Config) -> MetaAnchorGenerator:
+    """The anchors that the config of a detector trains with, stock or ours.
+
+    Raises:
+        ValueError: The config has no ``model.bbox_head.anchor_generator``.
+    """
+    head = cfg.get('model', {}).get('bbox_head', {})
+    if 'anchor_generator' not in head:
+        raise ValueError(
+            f'{cfg.filename} has no model.bbox_head.anchor_generator'
+        )
+    priors = head['anchor_generator']
+    if priors['type'] != 'MetaAnchorGenerator':
+        priors = dict(type='MetaAnchorGenerator', priors=priors)
+    return TASK_UTILS.build(priors)
 
 
 def _warn_of_moved_centers(
@@ -102,17 +135,14 @@ def parse_anchors(text: str) -> Anchors:
     Args:
         text (str): A literal, e.g. ``[[(32, 32)], [(64, 64)]]`` or
             ``{'scales': [4], 'ratios': [0.5, 1, 2]}``, or the name of a
-            JSON file that holds one.
+            JSON file, see :func:`read_anchors`.
 
     Raises:
         FileNotFoundError: ``text`` names a JSON file that is not there.
-        ValueError: It is neither a literal nor the name of a JSON file.
+        ValueError: It is neither a literal nor the name of such a file.
     """
     if text.endswith('.json'):
-        try:
-            return json.loads(Path(text).read_text())
-        except json.JSONDecodeError as error:
-            raise ValueError(f'{text} is not JSON: {error}') from None
+        return read_anchors(text)
     try:
         return ast.literal_eval(text)
     except (SyntaxError, ValueError):
@@ -121,3 +151,47 @@ def parse_anchors(text: str) -> Anchors:
             "{'scales': [4], 'ratios': [1.0]}, or a .json file, got "
             f'{text!r}'
         ) from None
+
+
+def read_anchors(path: str | Path) -> Anchors:
+    """Read an anchors file.
+
+    Args:
+        path (str | Path): A JSON file as :func:`write_anchors` makes it, or
+            one that holds nothing but the anchors.
+
+    Returns:
+        dict | list: Anchors for :func:`customize_anchors`.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        ValueError: It is not JSON, or of another version.
+    """
+    try:
+        content = json.loads(Path(path).read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f'{path} is not JSON: {error}') from None
+    if not isinstance(content, dict) or FORMAT not in content:
+        return content
+    if content[FORMAT] != VERSION:
+        raise ValueError(
+            f'{path} is an anchors file of version {content[FORMAT]}, and '
+            f'only version {VERSION} can be read'
+        )
+    return content['anchors']
+
+
+def write_anchors(path: str | Path, anchors: Anchors, **notes) -> None:
+    """Write an anchors file, in one go.
+
+    It is JSON, ``{"anchors_version": 1, "anchors": ...}``, with ``notes``
+    beside them for whoever reads it.
+
+    Args:
+        path (str | Path): The file.
+        anchors (dict | list[list[tuple[float, float]]]): As
+            :func:`customize_anchors` takes them.
+        **notes: How they were found, JSON values.
+    """
+    content = {FORMAT: VERSION, 'anchors': anchors, **notes}
+    write_json(Path(path), content)

@@ -1,6 +1,9 @@
 """Dimension clusters: anchors from the boxes of a data set."""
 
 import numpy as np
+from tqdm import tqdm
+
+from .prior_generator import MetaAnchorGenerator
 
 # With this distance, means need not settle; they do within some tens.
 MAX_ROUNDS = 300
@@ -48,6 +51,83 @@ def dimension_clusters(
     runs = [_run(rng, sizes, number) for _ in range(restarts)]
     best = max(runs, key=lambda run: mean_iou(sizes, run))
     return best[best.prod(1).argsort()]
+
+
+def cluster_anchors(
+    sizes: np.ndarray,
+    generator: MetaAnchorGenerator,
+    number: int | None = None,
+    per_level: bool = False,
+    seed: int = 0,
+) -> list[list[tuple[float, float]]]:
+    r"""Anchors for every level of a pyramid from the boxes of a data set.
+
+    A box of size s, the square root of its area, belongs to the level whose
+    standard box has the nearest size in log-space, so that anchors stay near
+    the shapes that a model was trained with. Sizes are divided by the stride
+    of their level relative to the lowest one, clustered, and multiplied by
+    it again.
+
+    Args:
+        sizes (ndarray): (n, 2) sizes (w, h) in px.
+        generator (MetaAnchorGenerator): Its strides and its standard box.
+        number (int, optional): Anchors of a level. Defaults to the
+            :func:`knee` of the mean IoU against their number.
+        per_level (bool): Whether every level gets clusters of its own boxes,
+            where it has enough of them, or all levels share theirs. Defaults
+            to False.
+        seed (int): Of :func:`dimension_clusters`.
+
+    Returns:
+        list[list[tuple[float, float]]]: Sizes (w, h) in px, one list a
+        level, for :func:`customize_anchors`.
+
+    Raises:
+        ValueError: See :func:`dimension_clusters`.
+    """
+    strides = np.array([stride[0] for stride in generator.strides], float)
+    growth = strides / strides.min()
+    unit = np.prod(generator.standard_box) ** 0.5 * growth
+    size = np.sqrt(np.prod(sizes, axis=1))
+    level = np.abs(np.log(size[:, None] / unit)).argmin(1)
+    relative = sizes / growth[level, None]
+    if number is None:
+        number = knee(relative, seed)
+    shared = dimension_clusters(relative, number, seed)
+    anchors = []
+    for index, times in enumerate(growth):
+        own = relative[level == index]
+        clusters = shared
+        if per_level and len(np.unique(own, axis=0)) >= number:
+            clusters = dimension_clusters(own, number, seed)
+        anchors.append([tuple(s) for s in (clusters * times).tolist()])
+    return anchors
+
+
+def knee(sizes: np.ndarray, seed: int = 0, most: int = 15) -> int:
+    """The number of clusters after which the mean IoU rises little.
+
+    It is the one whose point lies farthest above the straight line from the
+    first to the last, in a plot of the mean IoU against the number.
+
+    Args:
+        sizes (ndarray): (n, 2) sizes (w, h) in px.
+        seed (int): Of :func:`dimension_clusters`.
+        most (int): The largest number tried. Defaults to 15.
+
+    Returns:
+        int: The number.
+    """
+    most = min(most, len(np.unique(sizes, axis=0)))
+    numbers = np.arange(1, most + 1)
+    scores = np.array(
+        [
+            mean_iou(sizes, dimension_clusters(sizes, n, seed))
+            for n in tqdm(numbers, 'numbers of clusters')
+        ]
+    )
+    line = np.linspace(scores[0], scores[-1], most)
+    return int(numbers[(scores - line).argmax()])
 
 
 def shape_iou(sizes: np.ndarray, clusters: np.ndarray) -> np.ndarray:

@@ -9,7 +9,11 @@ from mmdet.registry import MODELS
 from torch import nn
 
 from mmdet_metaanchor import customize_anchors
-from mmdet_metaanchor.anchors import parse_anchors
+from mmdet_metaanchor.anchors import (
+    parse_anchors,
+    read_anchors,
+    write_anchors,
+)
 
 STRIDES = [8, 16, 32]
 SQUARES = [[(32, 32)], [(64, 64)], [(128, 128)]]
@@ -155,3 +159,20 @@ def test_parse_errors(tmp_path):
     broken.write_text('[[')
     with pytest.raises(ValueError, match='broken.json'):
         parse_anchors(str(broken))
+
+
+@pytest.mark.parametrize('anchors', [SQUARES, dict(scales=[4], ratios=[1.0])])
+def test_files_hold_what_was_written(tmp_path, anchors):
+    path = tmp_path / 'anchors.json'
+    write_anchors(path, anchors, found_by='hand')
+    again = read_anchors(path)
+    assert again == json.loads(json.dumps(anchors))
+    assert parse_anchors(str(path)) == again
+    assert json.loads(path.read_text())['found_by'] == 'hand'
+
+
+def test_a_file_of_another_version_is_refused(tmp_path):
+    path = tmp_path / 'anchors.json'
+    path.write_text(json.dumps(dict(anchors_version=7, anchors=[])))
+    with pytest.raises(ValueError, match='version 7'):
+        read_anchors(path)

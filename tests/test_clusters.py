@@ -1,8 +1,15 @@
 import numpy as np
 import pytest
+from mmdet.registry import TASK_UTILS
 
 from mmdet_metaanchor import dimension_clusters
-from mmdet_metaanchor.clusters import mean_iou, shape_iou
+from mmdet_metaanchor.anchors import build_anchors
+from mmdet_metaanchor.clusters import (
+    cluster_anchors,
+    knee,
+    mean_iou,
+    shape_iou,
+)
 
 
 def test_shape_iou_by_hand():
@@ -58,3 +65,61 @@ def test_refuses_sizes(bad):
 def test_refuses_number(number):
     with pytest.raises(ValueError, match=f'2 distinct sizes, got {number}'):
         dimension_clusters([[10, 10], [10, 20], [10, 20]], number)
+
+
+@pytest.fixture
+def generator():
+    return TASK_UTILS.build(
+        dict(
+            type='MetaAnchorGenerator',
+            strides=[8, 16, 32],
+            scales=[4],
+            ratios=[1.0],
+        )
+    )
+
+
+def test_levels_share_clusters_relative_to_their_strides(generator):
+    # 32 px is the standard box at stride 8, 64 at 16, 128 at 32
+    small, tall = np.array([[32.0, 32]]), np.array([[24.0, 48]])
+    sizes = np.vstack([small, tall * 2, small * 4]).repeat(5, 0)
+    anchors = cluster_anchors(sizes, generator, 2)
+    np.testing.assert_allclose(anchors[0], [[32, 32], [24, 48]])
+    np.testing.assert_allclose(anchors[1], [[64, 64], [48, 96]])
+    np.testing.assert_allclose(anchors[2], [[128, 128], [96, 192]])
+    codes = cluster_codes(anchors)
+    np.testing.assert_allclose(codes[1], codes[0])
+
+
+def test_levels_may_have_their_own(generator):
+    rng = np.random.default_rng(0)
+    small = np.array([30.0, 40]) * rng.uniform(0.9, 1.1, (40, 2))
+    large = np.array([150.0, 90]) * rng.uniform(0.9, 1.1, (40, 2))
+    sizes = np.vstack([small, large])
+    anchors = cluster_anchors(sizes, generator, 1, per_level=True)
+    np.testing.assert_allclose(anchors[0], [[30, 40]], rtol=0.05)
+    np.testing.assert_allclose(anchors[2], [[150, 90]], rtol=0.05)
+    # No box is of the middle level: it takes what all share.
+    shared = cluster_anchors(sizes, generator, 1)
+    assert anchors[1] == shared[1]
+
+
+def cluster_codes(anchors):
+    return [
+        np.log(np.array(level) / (32 * 2**i))
+        for i, level in enumerate(anchors)
+    ]
+
+
+def test_knee_finds_the_number_of_clusters():
+    rng = np.random.default_rng(0)
+    true = np.array([[10.0, 30], [40, 20], [100, 120]])
+    sizes = true.repeat(50, 0) * rng.uniform(0.95, 1.05, (150, 2))
+    assert knee(sizes, most=8) == 3
+
+
+def test_model_takes_them(generator):
+    sizes = np.exp(np.random.default_rng(0).uniform(3, 5, (100, 2)))
+    anchors = cluster_anchors(sizes, generator, 3)
+    again = build_anchors(anchors, generator)
+    assert again.num_base_priors == [3, 3, 3]

@@ -36,7 +36,7 @@ def test_builds_and_is_short(load_config, name):
 @pytest.mark.parametrize(
     'name', [name for name in NAMES if name.startswith('anchor_systems')]
 )
-def test_detectors_of_other_systems_train(load_config, name):
+def test_detectors_of_other_systems_train_and_predict(load_config, name):
     """Losses and gradients are finite, with objects and without."""
     cfg = load_config(name)
     model = build(cfg)
@@ -47,6 +47,7 @@ def test_detectors_of_other_systems_train(load_config, name):
             metainfo=dict(
                 img_shape=(96, 128),
                 pad_shape=(96, 128),
+                ori_shape=(96, 128),
                 batch_input_shape=(96, 128),
                 scale_factor=(1, 1),
             )
@@ -60,6 +61,9 @@ def test_detectors_of_other_systems_train(load_config, name):
     total, log = model.parse_losses(losses)
     total.backward()
     assert all(value.isfinite().all() for value in log.values())
+    with torch.no_grad():
+        results = model.eval().predict(torch.randn(2, 3, 96, 128), samples)
+    assert all(r.pred_instances.bboxes.isfinite().all() for r in results)
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     assert gradients
     assert all(gradient.isfinite().all() for gradient in gradients)
@@ -73,6 +77,7 @@ def test_other_systems_differ_from_stock_in_their_parts(load_config, system):
     ]
     ours, stock = (load_config(name) for name in names)
     ours.pop('custom_imports')
+    stock.pop('custom_imports', None)
     for cfg in (ours, stock):
         train = cfg.model.train_cfg
         train.get('rpn', train).pop('assigner')

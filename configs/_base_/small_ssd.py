@@ -1,9 +1,10 @@
-# A small SSD of MMDetection's own parts.
+# A small SSD of MMDetection's own parts; its head is repaired to predict.
 _base_ = './small_backbone.py'
+custom_imports = dict(imports=['mmdet_metaanchor'])
 model = dict(
     type='SingleStageDetector',
     bbox_head=dict(
-        type='SSDHead',
+        type='RepairedSSDHead',
         num_classes=80,
         in_channels=[64] * 5,
         anchor_generator=dict(

@@ -1,6 +1,5 @@
 # SSD as published: its matching, and its coding with variances.
 _base_ = './ssd-stock_r18-w32_digits.py'
-custom_imports = dict(imports=['mmdet_metaanchor'])
 model = dict(
     bbox_head=dict(
         bbox_coder=dict(_delete_=True, type='DeltaXYWHVarianceBBoxCoder')

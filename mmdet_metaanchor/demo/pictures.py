@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import withStroke
 
-from .report import SCORE_THR, read_metrics, replacing
+from ..files import replacing
+from .report import SCORE_THR, read_metrics
 from .twins import Scalars
 from .views import Boxes, Sample, View
 

@@ -1,10 +1,7 @@
 """What the demo found, as a table, as Markdown and as JSON."""
 
-import json
-import os
 import platform
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -12,6 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from ..files import replacing, write_json
 from ..version import __version__
 
 # Names of CocoMetric (coco/bbox_mAP, ...), and as column headings.
@@ -25,26 +23,6 @@ METRICS = {
 }
 HEADINGS = ['model', 'anchors', 'per cell', *METRICS.values()]
 SCORE_THR = 0.3  # of the boxes in the pictures
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name to write to; ``path`` is replaced at the end.
-
-    If the block raises, ``path`` stays as it was.
-    """
-    part = path.with_name(f'.{path.name}.part')
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def write_json(path: Path, content: dict) -> None:
-    """Write ``content`` in one go."""
-    with replacing(path) as part:
-        part.write_text(json.dumps(content, indent=1), encoding='utf-8')
 
 
 def read_metrics(metrics: dict) -> dict:

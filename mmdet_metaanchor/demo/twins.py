@@ -17,8 +17,8 @@ from typing import NamedTuple, TextIO
 import torch
 from mmengine.config import Config
 
+from ..files import write_json
 from ..launch import add_common_arguments, load_config
-from .report import write_json
 
 
 class Twin(NamedTuple):

@@ -3,8 +3,6 @@
 import io
 import json
 
-import pytest
-
 from mmdet_metaanchor.demo import report
 
 
@@ -102,23 +100,3 @@ def test_metrics_by_the_names_of_coco_metric():
 
 def test_a_model_that_detects_nothing_scores_zero():
     assert report.read_metrics({}) == dict.fromkeys(report.METRICS, 0.0)
-
-
-def test_replacing_keeps_the_old_file_if_writing_fails(tmp_path):
-    path = tmp_path / 'report.md'
-    path.write_text('old')
-    with pytest.raises(OSError), report.replacing(path) as part:
-        part.write_text('half of the n')
-        raise OSError('disk full')
-    assert path.read_text() == 'old'
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_replacing_shows_nothing_before_the_end(tmp_path):
-    path = tmp_path / 'report.md'
-    path.write_text('old')
-    with report.replacing(path) as part:
-        part.write_text('new')
-        assert path.read_text() == 'old'
-    assert path.read_text() == 'new'
-    assert list(tmp_path.iterdir()) == [path]

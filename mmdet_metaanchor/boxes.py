@@ -1,0 +1,123 @@
+"""The boxes of a data set, at the size at which a detector sees them."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from mmcv.transforms import Compose
+from mmdet.registry import TRANSFORMS
+
+# Steps of a pipeline that read or pack, and leave sizes as they are.
+NEUTRAL = ('Load', 'Pack')
+
+
+class Boxes(NamedTuple):
+    """Boxes of all images, one row each.
+
+    ``boxes`` (n, 4), ``(x1, y1, x2, y2)`` in px of the resized image;
+    ``image_sizes`` (n, 2), ``(width, height)`` of that image in px;
+    ``areas`` (n,), in px of the original image, where COCO's small, medium
+    and large are defined; ``labels`` (n,), indices of ``classes``; ``files``,
+    names of the images.
+    """
+
+    boxes: np.ndarray
+    image_sizes: np.ndarray
+    areas: np.ndarray
+    labels: np.ndarray
+    files: list[str]
+    classes: list[str]
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """ndarray: (n, 2) sizes (w, h) in px of the resized image."""
+        return self.boxes[:, 2:] - self.boxes[:, :2]
+
+
+def read_boxes(ann_file: str | Path, pipeline: Sequence[dict] = ()) -> Boxes:
+    """Read a COCO JSON as MMDetection's ``CocoDataset`` does.
+
+    Crowds and boxes below one px or outside of their image are left out.
+
+    Args:
+        ann_file (str | Path): The JSON file. Images are not needed.
+        pipeline (Sequence[dict]): Steps of a test pipeline, which resizes.
+
+    Returns:
+        Boxes: What the pipeline makes of the boxes.
+
+    Raises:
+        FileNotFoundError: The file is not there.
+        ValueError: It is not COCO JSON, or holds no boxes.
+    """
+    try:
+        content = json.loads(Path(ann_file).read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f'{ann_file} is not JSON: {error}') from None
+    keys = ('images', 'annotations', 'categories')
+    if not isinstance(content, dict) or any(
+        key not in content for key in keys
+    ):
+        raise ValueError(
+            f'{ann_file} is not a COCO JSON, which holds {", ".join(keys)}'
+        )
+    images = {image['id']: image for image in content['images']}
+    labels = {c['id']: i for i, c in enumerate(content['categories'])}
+    resized = {
+        size: _resize(pipeline, *size)
+        for size in {(i['width'], i['height']) for i in images.values()}
+    }
+    rows = []
+    for annotation in content['annotations']:
+        image = images[annotation['image_id']]
+        box = _clip(annotation['bbox'], image)
+        if annotation.get('iscrowd') or annotation.get('ignore') or not box:
+            continue
+        size, scale = resized[image['width'], image['height']]
+        rows.append(
+            (
+                [side * s for side, s in zip(box, scale * 2, strict=True)],
+                size,
+                annotation['bbox'][2] * annotation['bbox'][3],
+                labels[annotation['category_id']],
+                image['file_name'],
+            )
+        )
+    if not rows:
+        raise ValueError(f'{ann_file} holds no boxes')
+    boxes, sizes, areas, indices, files = zip(*rows, strict=True)
+    names = [category['name'] for category in content['categories']]
+    return Boxes(
+        *(np.array(column, dtype=float) for column in (boxes, sizes, areas)),
+        np.array(indices),
+        list(files),
+        names,
+    )
+
+
+def _clip(bbox: Sequence[float], image: dict) -> list[float] | None:
+    """(x1, y1, x2, y2), or None for what MMDetection leaves out."""
+    x, y, w, h = bbox
+    inside = min(x + w, image['width']) > max(x, 0)
+    inside &= min(y + h, image['height']) > max(y, 0)
+    return [x, y, x + w, y + h] if inside and w >= 1 and h >= 1 else None
+
+
+def _resize(pipeline, width: int, height: int) -> tuple[tuple, tuple]:
+    """(width, height) that a pipeline makes of an image, and its scale."""
+    steps = [
+        step
+        for step in pipeline
+        if not step['type'].rpartition('.')[2].startswith(NEUTRAL)
+    ]
+    results = Compose([TRANSFORMS.build(step) for step in steps])(
+        dict(
+            img=np.zeros((height, width, 3), np.uint8),
+            img_shape=(height, width),
+            ori_shape=(height, width),
+        )
+    )
+    scale = results.get('scale_factor', (1.0, 1.0))
+    return results['img_shape'][1::-1], tuple(scale)

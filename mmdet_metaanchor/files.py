@@ -1,0 +1,27 @@
+"""Writing result files: whole, or not at all."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name to write to; ``path`` is replaced at the end.
+
+    If the block raises, ``path`` stays as it was.
+    """
+    part = path.with_name(f'.{path.name}.part')
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Write ``content`` in one go."""
+    with replacing(path) as part:
+        part.write_text(json.dumps(content, indent=1), encoding='utf-8')

@@ -1,0 +1,172 @@
+"""The search merges what the network would detect with all anchors."""
+
+import random
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmengine.dataset import pseudo_collate
+from mmengine.structures import InstanceData
+from torch.utils.data import DataLoader
+
+from mmdet_metaanchor import customize_anchors
+from mmdet_metaanchor.search import (
+    Log,
+    Scorer,
+    Step,
+    collect_detections,
+    greedy_search,
+    paper_candidates,
+)
+
+STRIDES = (8, 16, 32, 64, 128)
+SETS = [
+    [[(2.5 * s, 4 * s), (3 * s, 3 * s)] for s in STRIDES],
+    [[(6 * s, 3 * s)] for s in STRIDES],
+]
+
+
+@pytest.fixture
+def model(load_config):
+    cfg = load_config('custom/meta-retinanet_r18-w32_custom.py')
+    cfg.model.backbone.init_cfg = None
+    cfg.model.test_cfg.score_thr = 0.0
+    cfg.model.test_cfg.nms_pre = 100_000
+    model = MODELS.build(cfg.model)
+    for part in (model.bbox_head.retina_cls, model.bbox_head.retina_reg):
+        torch.nn.init.normal_(part.residual_layer.weight, std=0.05)
+    return model.eval()
+
+
+def images():
+    draw = torch.Generator().manual_seed(1)
+    samples = []
+    for index in range(3):
+        sample = DetDataSample(
+            metainfo=dict(
+                img_id=index,
+                img_shape=(64, 96),
+                ori_shape=(128, 192),
+                scale_factor=(0.5, 0.5),
+            )
+        )
+        image = torch.randint(256, (3, 64, 96), generator=draw)
+        samples.append(dict(inputs=image.byte(), data_samples=sample))
+    return samples
+
+
+def loader():
+    return DataLoader(images(), batch_size=2, collate_fn=pseudo_collate)
+
+
+def test_merged_equals_a_test_with_all_anchors(model):
+    before = model.bbox_head.prior_generator
+    found = collect_detections(model, loader(), SETS, 100_000)
+    assert model.bbox_head.prior_generator is before
+    merged = Scorer(model.bbox_head, None, []).merge(found)
+    both = [a + b for a, b in zip(*SETS, strict=True)]
+    customize_anchors(model, both)
+    for image, actual in zip(images(), merged, strict=True):
+        batch = dict(
+            inputs=[image['inputs']], data_samples=[image['data_samples']]
+        )
+        (sample,) = model.test_step(batch)
+        expected = sample.pred_instances
+        assert len(actual) == len(expected) > 0
+        torch.testing.assert_close(actual.scores, expected.scores)
+        assert torch.equal(actual.labels, expected.labels)
+        torch.testing.assert_close(
+            actual.bboxes, expected.bboxes, rtol=1e-5, atol=1e-3
+        )
+
+
+def test_memory_is_bounded(model):
+    (found,) = collect_detections(model, loader(), SETS[:1], 5)
+    assert [len(image) for image in found] == [5, 5, 5]
+    (more,) = collect_detections(model, loader(), SETS[:1], 10)
+    assert torch.equal(more[0].scores[:5], found[0].scores)
+
+
+def test_candidates_of_the_paper(model):
+    sets = paper_candidates(model.bbox_head.prior_generator)
+    assert len(sets) == 7 * 23
+    # 16 px is the smallest size at stride 8: 16 * 2^(-1/5) to 16 * 2
+    areas = [w * h for ((w, h), *_), *_ in sets]
+    assert min(areas) ** 0.5 == pytest.approx(16 * 2**-0.2)
+    assert max(areas) ** 0.5 == pytest.approx(32)
+    ratios = sorted(h / w for ((w, h), *_), *_ in sets[:23])
+    assert ratios[0] == pytest.approx(1 / 3)
+    assert ratios[11] == pytest.approx(1)
+    assert ratios[-2:] == pytest.approx([2, 3])
+
+
+class Sum:
+    """Stands for a scorer: a set is worth the number that it is."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, sets):
+        self.calls += 1
+        return sum(sets)
+
+
+def search(worth, **kwargs):
+    kwargs = {'steps': 99, 'patience': 99, 'seed': 0, **kwargs}
+    return list(greedy_search(Sum(), 1.0, worth, **kwargs))
+
+
+def test_what_helps_is_kept():
+    worth = [0.5, -1.0, 0.0, 2.0]
+    steps = search(worth)
+    assert sorted(step.candidate for step in steps) == [0, 1, 2, 3]
+    assert {step.candidate for step in steps if step.kept} == {0, 3}
+    kept = [step.score for step in steps if step.kept]
+    assert kept == sorted(kept)
+    assert kept[-1] == 3.5
+
+
+def test_ends_after_failures_or_steps():
+    assert len(search([-1.0] * 9, patience=4)) == 4
+    assert len(search([1.0] * 9, steps=4)) == 4
+
+
+@pytest.mark.parametrize('done', [0, 3, 6])
+def test_goes_on_where_it_was_interrupted(done):
+    draw = random.Random(1)
+    worth = [draw.uniform(-1, 1) for _ in range(12)]
+    whole = search(worth, patience=5)
+    rest = search(worth, patience=5, done=whole[:done])
+    assert [s[0] for s in whole[:done] + rest] == [s[0] for s in whole]
+    assert [s.kept for s in whole[:done] + rest] == [s.kept for s in whole]
+
+
+def test_log_keeps_every_step(tmp_path):
+    path = tmp_path / 'search.json'
+    log = Log(path, dict(seed=0))
+    log.add(Step(3, 0.5, True))
+    log.add(Step(1, 0.4, False))
+    assert Log(path, dict(seed=0)).steps == [
+        Step(3, 0.5, True),
+        Step(1, 0.4, False),
+    ]
+    with pytest.raises(ValueError, match='search.json.*other settings'):
+        Log(path, dict(seed=1))
+
+
+def test_nothing_detected_scores_zero():
+    empty = InstanceData(
+        bboxes=torch.empty(0, 4),
+        scores=torch.empty(0),
+        labels=torch.empty(0, dtype=torch.long),
+        metainfo=dict(img_id=0),
+    )
+
+    class Head:
+        test_cfg = None
+
+        def _bbox_post_process(self, results, *args, **kwargs):
+            return results
+
+    assert Scorer(Head(), None, [1])([[empty]]) == 0

@@ -1,0 +1,55 @@
+"""Make anchors from the boxes of a data set, for a MetaAnchor detector."""
+
+import argparse
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from mmdet_metaanchor.anchors import read_generator, write_anchors
+from mmdet_metaanchor.boxes import read_boxes
+from mmdet_metaanchor.clusters import cluster_anchors
+from mmdet_metaanchor.launch import one_line_errors
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        'config', help='detector: its levels, and the pipeline that resizes'
+    )
+    parser.add_argument('ann_file', help='COCO JSON with the boxes')
+    parser.add_argument('out', help='anchors file (.json) to write')
+    parser.add_argument(
+        '--number',
+        type=int,
+        help='anchors of a level (default: the knee of the mean IoU)',
+    )
+    parser.add_argument(
+        '--per-level',
+        action='store_true',
+        help="clusters of every level's own boxes, not the same for all",
+    )
+    parser.add_argument('--seed', type=int, default=0, help='(default: 0)')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    init_default_scope('mmdet')
+    with one_line_errors():
+        if not args.out.endswith('.json'):
+            raise ValueError(f'out must be a .json file, got {args.out}')
+        cfg = Config.fromfile(args.config)
+        generator = read_generator(cfg)
+        boxes = read_boxes(args.ann_file, cfg.test_dataloader.dataset.pipeline)
+        anchors = cluster_anchors(
+            boxes.sizes, generator, args.number, args.per_level, args.seed
+        )
+    write_anchors(args.out, anchors, clusters_of=args.ann_file)
+    for stride, level in zip(generator.strides, anchors, strict=True):
+        sizes = ', '.join(f'{w:.1f} x {h:.1f}' for w, h in level)
+        print(f'stride {stride[0]} px: {sizes}')
+    print(args.out)
+
+
+if __name__ == '__main__':
+    main()
