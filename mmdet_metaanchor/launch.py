@@ -10,6 +10,7 @@ from pickle import UnpicklingError
 
 import numpy as np
 import torch
+from mmdet.registry import MODELS
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
@@ -18,6 +19,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmengine.utils import digit_version
+from torch import nn
 
 # Options of glibc's mallopt, from its malloc.h.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
@@ -162,6 +164,45 @@ def _statistic_of_history(owner: type, name: str) -> Callable:
     return getattr(owner, name)
 
 
+def load_detector(cfg: Config, checkpoint: str) -> tuple[nn.Module, dict]:
+    """Detector of a config with the weights of a checkpoint, on the CPU.
+
+    Args:
+        cfg (Config): The config.
+        checkpoint (str): Name of the file.
+
+    Returns:
+        tuple[nn.Module, dict]: The detector, for evaluation, and what the
+        checkpoint says of its data, ``dict(dataset_meta=...)``.
+
+    Raises:
+        FileNotFoundError: The checkpoint does not exist.
+        ValueError: It is of another model.
+    """
+    allow_checkpoint_classes()
+    if not Path(checkpoint).is_file():
+        raise FileNotFoundError(f'checkpoint {checkpoint} does not exist')
+    model = MODELS.build(cfg.model)
+    content = torch.load(checkpoint, map_location='cpu')
+    with fitting(checkpoint, model):
+        model.load_state_dict(content.get('state_dict', content))
+    meta = content.get('meta', {}).get('dataset_meta', {})
+    return model.eval(), dict(dataset_meta=meta)
+
+
+@contextmanager
+def fitting(checkpoint: str, model: nn.Module) -> Iterator[None]:
+    """Say in one line that a checkpoint is of another model."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise ValueError(
+            f'{checkpoint} does not fit the model of the config, whose head '
+            f'is a {type(model.bbox_head).__name__}: '
+            f'{" ".join(str(error).split())}'
+        ) from None
+
+
 def load_strictly(runner: Runner, checkpoint: str) -> None:
     """Load a checkpoint that has to fit in every parameter.
 
@@ -171,11 +212,5 @@ def load_strictly(runner: Runner, checkpoint: str) -> None:
     """
     if not Path(checkpoint).is_file():
         raise FileNotFoundError(f'checkpoint {checkpoint} does not exist')
-    try:
+    with fitting(checkpoint, runner.model):
         runner.load_checkpoint(checkpoint, strict=True)
-    except RuntimeError as error:
-        head = type(runner.model.bbox_head).__name__
-        raise ValueError(
-            f'{checkpoint} does not fit the model of the config, whose head '
-            f'is a {head}: {" ".join(str(error).split())}'
-        ) from None

@@ -1,0 +1,52 @@
+"""Freeze the anchors of a MetaAnchor detector: a stock config and weights."""
+
+import argparse
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from mmdet_metaanchor.anchors import customize_anchors, parse_anchors
+from mmdet_metaanchor.bake import bake_anchors
+from mmdet_metaanchor.files import replacing
+from mmdet_metaanchor.launch import load_detector, one_line_errors
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file of the detector')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        'out', help='checkpoint to write (.pth); its config (.py) beside it'
+    )
+    parser.add_argument(
+        '--anchors',
+        help='anchors to freeze, as for tools/test.py; those of the config '
+        'where not given',
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    init_default_scope('mmdet')
+    out = Path(args.out)
+    with one_line_errors():
+        if out.suffix != '.pth':
+            raise ValueError(f'out must be a .pth file, got {out}')
+        cfg = Config.fromfile(args.config)
+        model, meta = load_detector(cfg, args.checkpoint)
+        if args.anchors is not None:
+            customize_anchors(model, parse_anchors(args.anchors))
+        stock_cfg, state = bake_anchors(model, cfg)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(out) as part:
+        torch.save(dict(meta=meta, state_dict=state), part)
+    with replacing(out.with_suffix('.py')) as part:
+        part.write_text(stock_cfg.pretty_text, encoding='utf-8')
+    print(f'{out} and {out.with_suffix(".py")} need MMDetection alone')
+
+
+if __name__ == '__main__':
+    main()
