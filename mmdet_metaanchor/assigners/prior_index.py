@@ -50,16 +50,14 @@ class PriorIndex:
             4, -1, CHUNK_SIZE
         )
         self.boxes[:, -1, CHUNK_SIZE - spare :] = priors[-1, [[0], [1]] * 2]
-        self.sizes = self.boxes[2:] - self.boxes[:2]
+        if not self.boxes.sum().isfinite():
+            check_finite(priors, 'prior')
+        self.sizes = (self.boxes[2:] - self.boxes[:2]).clamp_(min=0)
         self.areas = self.sizes[0] * self.sizes[1]
         self.low = self.boxes[:2].amin(-1)
         self.high = self.boxes[2:].amax(-1)
         self.smallest, self.largest = self.sizes.aminmax(dim=-1)
         self.least_area, self.most_area = self.areas.aminmax(dim=-1)
-        # What is not finite shows in the bounds.
-        bounds = torch.cat([self.low, self.high, self.smallest])
-        if not bounds.isfinite().all():
-            check_finite(priors, 'prior')
 
     @property
     def num_chunks(self) -> int:

@@ -33,6 +33,8 @@ class YOLOv3Assigner(SparseAssigner):
 
     Shapes are compared to within the rounding of the priors' coordinates.
 
+    A prior that a ground truth takes in an ignored region is ignored, too.
+
     :class:`YOLOV3Head` marks the cells of all ground truths together
     (``responsible_flags``), which loses whose cell is whose; they are not
     needed here.
