@@ -1,6 +1,7 @@
 """PriorIndex: the few priors that can match a box, without the others."""
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -54,15 +55,31 @@ class PriorIndex:
             check_finite(priors, 'prior')
         self.sizes = (self.boxes[2:] - self.boxes[:2]).clamp_(min=0)
         self.areas = self.sizes[0] * self.sizes[1]
-        self.low = self.boxes[:2].amin(-1)
-        self.high = self.boxes[2:].amax(-1)
-        self.smallest, self.largest = self.sizes.aminmax(dim=-1)
-        self.least_area, self.most_area = self.areas.aminmax(dim=-1)
 
     @property
     def num_chunks(self) -> int:
         """int: number of chunks."""
         return self.areas.shape[0]
+
+    @cached_property
+    def low(self) -> Tensor:
+        """Tensor: (2, chunks) least x1 and y1."""
+        return self.boxes[:2].amin(-1)
+
+    @cached_property
+    def high(self) -> Tensor:
+        """Tensor: (2, chunks) greatest x2 and y2."""
+        return self.boxes[2:].amax(-1)
+
+    @cached_property
+    def side_range(self) -> tuple[Tensor, Tensor]:
+        """tuple[Tensor, Tensor]: least and greatest sides, (2, chunks)."""
+        return self.sizes.aminmax(dim=-1)
+
+    @cached_property
+    def area_range(self) -> tuple[Tensor, Tensor]:
+        """tuple[Tensor, Tensor]: least and greatest area, (chunks,)."""
+        return (self.sizes[0] * self.sizes[1]).aminmax(dim=-1)
 
     def exclude(self, prior_inds: Tensor) -> None:
         """Let these priors overlap nothing from now on.
@@ -88,6 +105,13 @@ class PriorIndex:
             tuple[Tensor, Tensor, Tensor]: Index of the box, index of the
             prior and IoU, each (pairs,), ordered by box, then prior.
         """
+        if len(boxes) * self.areas.numel() <= MAX_ELEMENTS:
+            # So few that bounds cost more than they spare.
+            priors = self.boxes.flatten(1)[:, None]
+            iou = _iou(boxes, priors, self.areas.flatten())
+            least = torch.minimum(floor, iou.amax(1))
+            keep = (iou > 0) & (iou >= least[:, None])
+            return *keep.nonzero(as_tuple=True), iou[keep]
         found = [_no_pairs(boxes)]
         for rows in blocks(len(boxes), self.num_chunks, boxes.device):
             bound = self._bound(boxes[rows])
@@ -119,7 +143,8 @@ class PriorIndex:
         for rows in blocks(len(boxes), self.num_chunks, boxes.device):
             hits = self._most_overlap(boxes[rows]) > 0
             for row, chunk in parts(hits):
-                overlap = self._overlap(boxes[rows[row]], chunk)
+                priors = self.boxes.index_select(1, chunk)
+                overlap = _overlap(boxes[rows[row]], priors)
                 whole = (
                     self.areas[chunk]
                     if of_prior
@@ -134,14 +159,16 @@ class PriorIndex:
         low, high = boxes.t()[:2, :, None], boxes.t()[2:, :, None]
         side = torch.minimum(high, self.high[:, None])
         side -= torch.maximum(low, self.low[:, None])
-        side = torch.minimum(side, self.largest[:, None])
+        side = torch.minimum(side, self.side_range[1][:, None])
         side = torch.minimum(side, high - low).clamp_(min=0)
-        return torch.minimum(side[0] * side[1], self.most_area)
+        return torch.minimum(side[0] * side[1], self.area_range[1])
 
     def _bound(self, boxes: Tensor) -> Tensor:
         """Bound on the IoU with a prior of a chunk, (k, C)."""
         most = self._most_overlap(boxes)
-        union = area(boxes)[:, None] + (self.least_area - most).clamp_(min=0)
+        union = area(boxes)[:, None] + (self.area_range[0] - most).clamp_(
+            min=0
+        )
         # A margin over rounding, and nothing divided by an area of 0.
         bound = most * (1 + 32 * torch.finfo(most.dtype).eps) / union
         return bound.masked_fill_(most == 0, 0)
@@ -158,19 +185,25 @@ class PriorIndex:
         scale = 4 * area(boxes)[:, None] + 1
         return scale / (away + scale)
 
-    def _overlap(self, boxes: Tensor, chunk: Tensor) -> Tensor:
-        """Intersection of box i with the priors of chunk i, (k, size)."""
-        low, high = boxes.t()[:2, :, None], boxes.t()[2:, :, None]
-        priors = self.boxes.index_select(1, chunk)
-        side = torch.minimum(high, priors[2:])
-        side = side.sub_(torch.maximum(low, priors[:2])).clamp_(min=0)
-        return side[0] * side[1]
-
     def _iou(self, boxes: Tensor, chunk: Tensor) -> Tensor:
         """IoU of box i with the priors of chunk i, (k, size)."""
-        overlap = self._overlap(boxes, chunk)
-        union = area(boxes)[:, None] + self.areas[chunk] - overlap
-        return (overlap / union).masked_fill_(overlap == 0, 0)
+        priors = self.boxes.index_select(1, chunk)
+        return _iou(boxes, priors, self.areas[chunk])
+
+
+def _iou(boxes: Tensor, priors: Tensor, areas: Tensor) -> Tensor:
+    """IoU of (k, 4) boxes with (4, k, size) priors, (k, size)."""
+    overlap = _overlap(boxes, priors)
+    union = area(boxes)[:, None] + areas - overlap
+    return (overlap / union).masked_fill_(overlap == 0, 0)
+
+
+def _overlap(boxes: Tensor, priors: Tensor) -> Tensor:
+    """Intersection of (k, 4) boxes with (4, k, size) priors, (k, size)."""
+    low, high = boxes.t()[:2, :, None], boxes.t()[2:, :, None]
+    side = torch.minimum(high, priors[2:])
+    side = side.sub_(torch.maximum(low, priors[:2])).clamp_(min=0)
+    return side[0] * side[1]
 
 
 def area(boxes: Tensor) -> Tensor:

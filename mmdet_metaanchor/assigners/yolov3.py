@@ -173,8 +173,9 @@ def _nearest(
         bound = _squared(away.clamp_(min=0))
         # Each side alone already bounds the IoU of shapes.
         side = least[rows, None]
-        similar = (index.largest[:, None] >= side * size).all(0)
-        similar &= (side * index.smallest[:, None] <= size).all(0)
+        smallest, largest = index.side_range
+        similar = (largest[:, None] >= side * size).all(0)
+        similar &= (side * smallest[:, None] <= size).all(0)
         bound.masked_fill_(~similar, torch.inf)
         # A first look at a chunk that is near as a whole, and at the two
         # beside it, where a cell is longer than a chunk, spares others.
