@@ -171,11 +171,12 @@ def _nearest(
         here, size = centers[:, rows, None], sizes[:, rows, None]
         away = torch.maximum(low[:, None] - here, here - high[:, None])
         bound = _squared(away.clamp_(min=0))
-        # Each side alone already bounds the IoU of shapes.
-        side = least[rows, None]
-        smallest, largest = index.side_range
-        similar = (largest[:, None] >= side * size).all(0)
-        similar &= (side * smallest[:, None] <= size).all(0)
+        # The bound of PriorIndex, for boxes at the same centre.
+        least_area, most_area = index.area_range
+        most = _area(torch.minimum(size, index.side_range[1][:, None]))
+        most = torch.minimum(most, most_area)
+        union = _area(size) + (least_area - most).clamp_(min=0)
+        similar = most * (1 + TIE) >= least[rows, None] * union
         bound.masked_fill_(~similar, torch.inf)
         # A first look at a chunk that is near as a whole, and at the two
         # beside it, where a cell is longer than a chunk, spares others.
