@@ -1,7 +1,6 @@
 """Customising the anchors of a built model."""
 
 import ast
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import nn
 
-from .files import write_json
+from .files import read_json, write_json
 from .prior_generator import MetaAnchorGenerator, Shapes
 
 Anchors = Mapping | Shapes
@@ -167,10 +166,7 @@ def read_anchors(path: str | Path) -> Anchors:
         FileNotFoundError: It is not there.
         ValueError: It is not JSON, or of another version.
     """
-    try:
-        content = json.loads(Path(path).read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f'{path} is not JSON: {error}') from None
+    content = read_json(path)
     if not isinstance(content, dict) or FORMAT not in content:
         return content
     if content[FORMAT] != VERSION:

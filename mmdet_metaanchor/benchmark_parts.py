@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from .assigners import FasterRCNNAssigner, SSDAssigner, YOLOv3Assigner
-from .benchmark import alternate
+from .benchmark import alternate, summarise
 from .coders import (
     CornersVarianceBBoxCoder,
     DeltaXYWHVarianceBBoxCoder,
@@ -231,12 +231,13 @@ def _compare(name, part, run, stock, sizes, pairs, device) -> Comparison:
     times = alternate(
         label, [lambda: run(stock), lambda: run(part)], pairs, device
     )
+    row = summarise(times)
     return Comparison(
         name,
         *sizes,
-        statistics.median(ours for _, ours in times),
-        statistics.median(theirs for theirs, _ in times),
-        statistics.median(ours / theirs for theirs, ours in times),
+        row['ours'],
+        row['stock'],
+        row['ratio'],
         memory,
         peak_memory(lambda: run(stock), device),
     )

@@ -1,6 +1,5 @@
 """The boxes of a data set, at the size at which a detector sees them."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -8,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from mmcv.transforms import Compose
 from mmdet.registry import TRANSFORMS
+
+from .files import read_json
 
 # Steps of a pipeline that read or pack, and leave sizes as they are.
 NEUTRAL = ('Load', 'Pack')
@@ -52,10 +53,7 @@ def read_boxes(ann_file: str | Path, pipeline: Sequence[dict] = ()) -> Boxes:
         FileNotFoundError: The file is not there.
         ValueError: It is not COCO JSON, or holds no boxes.
     """
-    try:
-        content = json.loads(Path(ann_file).read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f'{ann_file} is not JSON: {error}') from None
+    content = read_json(ann_file)
     keys = ('images', 'annotations', 'categories')
     if not isinstance(content, dict) or any(
         key not in content for key in keys
@@ -72,7 +70,7 @@ def read_boxes(ann_file: str | Path, pipeline: Sequence[dict] = ()) -> Boxes:
     rows = []
     for annotation in content['annotations']:
         image = images[annotation['image_id']]
-        box = _clip(annotation['bbox'], image)
+        box = _corners(annotation['bbox'], image)
         if annotation.get('iscrowd') or annotation.get('ignore') or not box:
             continue
         size, scale = resized[image['width'], image['height']]
@@ -97,7 +95,7 @@ def read_boxes(ann_file: str | Path, pipeline: Sequence[dict] = ()) -> Boxes:
     )
 
 
-def _clip(bbox: Sequence[float], image: dict) -> list[float] | None:
+def _corners(bbox: Sequence[float], image: dict) -> list[float] | None:
     """(x1, y1, x2, y2), or None for what MMDetection leaves out."""
     x, y, w, h = bbox
     inside = min(x + w, image['width']) > max(x, 0)

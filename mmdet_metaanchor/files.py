@@ -1,4 +1,4 @@
-"""Writing result files: whole, or not at all."""
+"""Reading JSON, and writing result files: whole, or not at all."""
 
 import json
 import os
@@ -25,3 +25,16 @@ def write_json(path: Path, content: dict) -> None:
     """Write ``content`` in one go."""
     with replacing(path) as part:
         part.write_text(json.dumps(content, indent=1), encoding='utf-8')
+
+
+def read_json(path: str | Path):
+    """What a JSON file holds.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        ValueError: It is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f'{path} is not JSON: {error}') from None

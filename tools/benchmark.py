@@ -1,14 +1,17 @@
 """Print the speed of one detector as a ratio to that of another."""
 
 import argparse
-import platform
 
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.hub import get_config
 
-from mmdet_metaanchor.benchmark import compare_speed, summarise
+from mmdet_metaanchor.benchmark import (
+    compare_speed,
+    describe_device,
+    summarise,
+)
 from mmdet_metaanchor.launch import keep_freed_memory, one_line_errors
 
 
@@ -60,16 +63,11 @@ def main() -> None:
         args.pairs,
         device,
     )
-    name = (
-        torch.cuda.get_device_name()
-        if device == 'cuda'
-        else f'{platform.machine()} CPU, {torch.get_num_threads()} threads'
-    )
     height, width = args.image_size
     print(
         f'\n{args.configs[0]} and {args.configs[1]}, {height}x{width} px; '
-        f'torch {torch.__version__}, {name}; {args.pairs} pairs, a training '
-        f'step of {args.batch_size} images\n\n'
+        f'torch {torch.__version__}, {describe_device(device)}; '
+        f'{args.pairs} pairs, a training step of {args.batch_size} images\n\n'
         '| | stock, s | ours, s | ours / stock, median | ratios |\n'
         '|---|---|---|---|---|'
     )

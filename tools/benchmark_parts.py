@@ -1,11 +1,11 @@
 """Print time and memory of assigners and coders beside MMDetection's own."""
 
 import argparse
-import platform
 
 import torch
 from mmengine.device import get_device
 
+from mmdet_metaanchor.benchmark import describe_device
 from mmdet_metaanchor.benchmark_parts import (
     Comparison,
     compare_assigners,
@@ -88,15 +88,11 @@ def main() -> None:
         )
     ]
     coders = list(compare_coders([1000, 200_000], args.pairs, device))
-    name = (
-        torch.cuda.get_device_name()
-        if device == 'cuda'
-        else f'{platform.machine()} CPU, {torch.get_num_threads()} threads'
-    )
     height, width = args.image_size
     print_table(
         f'Assigners beside MaxIoUAssigner, {height} x {width} px; torch '
-        f'{torch.__version__}, {name}; medians of {args.pairs} pairs',
+        f'{torch.__version__}, {describe_device(device)}; medians of '
+        f'{args.pairs} pairs',
         assigners,
     )
     print_table(
