@@ -21,6 +21,7 @@ def compare_speed(
     ours: Config,
     image_size: tuple[int, int],
     batch_size: int,
+    objects: int,
     pairs: int,
     device: str,
 ) -> dict[str, list[tuple[float, float]]]:
@@ -31,6 +32,7 @@ def compare_speed(
         ours (Config): Config whose ``model`` is timed second.
         image_size (tuple[int, int]): (height, width) of the images, px.
         batch_size (int): Images of a training step; inference takes one.
+        objects (int): Ground truths of an image.
         pairs (int): Number of pairs, after one that warms up.
         device (str): Where to run.
 
@@ -45,8 +47,8 @@ def compare_speed(
         build_optim_wrapper(model, cfg.optim_wrapper)
         for model, cfg in zip(models, (stock, ours), strict=True)
     ]
-    image = _batch(image_size, 1)
-    batch = _batch(image_size, batch_size)
+    image = _batch(image_size, 1, objects)
+    batch = _batch(image_size, batch_size, objects)
 
     def infer(model: nn.Module) -> Callable:
         def run() -> None:
@@ -128,13 +130,15 @@ def _build(cfg: Config, device: str) -> nn.Module:
     return model.to(device)
 
 
-def _batch(image_size: tuple[int, int], batch_size: int) -> dict:
-    """Images of noise with eight objects each, as a data loader gives them."""
+def _batch(image_size: tuple[int, int], batch_size: int, objects: int) -> dict:
+    """Images of noise with objects, as a data loader gives them."""
     height, width = image_size
     samples = []
     for _ in range(batch_size):
-        corner = torch.rand(8, 2) * torch.tensor([width, height]) * 0.6
-        side = 20 + torch.rand(8, 2) * torch.tensor([width, height]) * 0.3
+        corner = torch.rand(objects, 2) * torch.tensor([width, height]) * 0.6
+        side = (
+            20 + torch.rand(objects, 2) * torch.tensor([width, height]) * 0.3
+        )
         sample = DetDataSample(
             metainfo=dict(
                 img_shape=image_size,
@@ -144,7 +148,7 @@ def _batch(image_size: tuple[int, int], batch_size: int) -> dict:
         )
         sample.gt_instances = InstanceData(
             bboxes=torch.cat([corner, corner + side], dim=1),
-            labels=torch.arange(8),
+            labels=torch.zeros(objects, dtype=torch.long),
         )
         samples.append(sample)
     inputs = [

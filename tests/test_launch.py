@@ -76,7 +76,7 @@ def test_speeds_are_measured_in_pairs(load_config):
     configs = [load_config(folder.format(kind)) for kind in ('', 'meta-')]
     for cfg in configs:
         cfg.model.bbox_head.num_classes = 8  # the objects that are timed
-    times = compare_speed(*configs, (64, 64), 1, 2, 'cpu')
+    times = compare_speed(*configs, (64, 64), 1, 3, 2, 'cpu')
     assert set(times) == {'inference', 'training step'}
     for pairs in times.values():
         assert len(pairs) == 2

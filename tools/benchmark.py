@@ -3,7 +3,7 @@
 import argparse
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.hub import get_config
 
@@ -42,6 +42,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--batch-size', type=int, default=2, help='of a training step'
     )
+    parser.add_argument(
+        '--objects', type=int, default=8, help='ground truths of an image'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='settings of both configs: key=value',
+    )
     parser.add_argument('--pairs', type=int, default=12, help='measurements')
     return parser.parse_args()
 
@@ -55,11 +65,14 @@ def main() -> None:
     device = get_device()
     with one_line_errors():
         configs = [read_config(name) for name in args.configs]
+        for cfg in configs:
+            cfg.merge_from_dict(args.cfg_options)
     keep_freed_memory()  # as in training
     times = compare_speed(
         *configs,
         tuple(args.image_size),
         args.batch_size,
+        args.objects,
         args.pairs,
         device,
     )
@@ -67,7 +80,8 @@ def main() -> None:
     print(
         f'\n{args.configs[0]} and {args.configs[1]}, {height}x{width} px; '
         f'torch {torch.__version__}, {describe_device(device)}; '
-        f'{args.pairs} pairs, a training step of {args.batch_size} images\n\n'
+        f'{args.pairs} pairs, a training step of {args.batch_size} images '
+        f'with {args.objects} objects\n\n'
         '| | stock, s | ours, s | ours / stock, median | ratios |\n'
         '|---|---|---|---|---|'
     )

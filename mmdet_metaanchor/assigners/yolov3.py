@@ -142,7 +142,7 @@ def _different_shapes(sizes: Tensor) -> Tensor:
 
 def _squared(vectors: Tensor) -> Tensor:
     """Squared length of (2, ...) vectors."""
-    return vectors[0].square() + vectors[1].square()
+    return vectors[0].square().addcmul_(vectors[1], vectors[1])
 
 
 def _nearest(
@@ -169,8 +169,8 @@ def _nearest(
     found = []
     for rows in blocks(len(boxes), index.num_chunks, boxes.device):
         here, size = centers[:, rows, None], sizes[:, rows, None]
-        away = torch.maximum(low[:, None] - here, here - high[:, None])
-        bound = _squared(away.clamp_(min=0))
+        before, behind = low[:, None] - here, here - high[:, None]
+        bound = _squared(torch.maximum(before, behind).clamp_(min=0))
         # The bound of PriorIndex, for boxes at the same centre.
         least_area, most_area = index.area_range
         most = _area(torch.minimum(size, index.side_range[1][:, None]))
@@ -180,8 +180,8 @@ def _nearest(
         bound.masked_fill_(~similar, torch.inf)
         # A first look at a chunk that is near as a whole, and at the two
         # beside it, where a cell is longer than a chunk, spares others.
-        far = torch.maximum(here - low[:, None], high[:, None] - here)
-        far = _squared(far).masked_fill_(~similar, torch.inf)
+        far = _squared(torch.minimum(before, behind))
+        far.masked_fill_(~similar, torch.inf)
         likely = far.argmin(1)
         enough = torch.stack(
             [
