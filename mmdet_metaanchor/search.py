@@ -7,20 +7,14 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from mmengine.structures import InstanceData
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import nn
-from torch.utils.data import DataLoader
-from tqdm import tqdm
 
-from .anchors import build_anchors
+from .detections import AnchorSet
 from .files import write_json
 from .prior_generator import MetaAnchorGenerator
-
-# (w, h) in px, one list a level.
-AnchorSet = Sequence[Sequence[tuple[float, float]]]
 
 
 class Step(NamedTuple):
@@ -56,63 +50,6 @@ def paper_candidates(generator: MetaAnchorGenerator) -> list[AnchorSet]:
         for scale in (2 ** (k / 5) for k in range(-1, 6))
         for ratio in ratios
     ]
-
-
-@torch.no_grad()
-def collect_detections(
-    model: nn.Module,
-    loader: DataLoader,
-    sets: Sequence[AnchorSet],
-    most: int,
-) -> list[list[InstanceData]]:
-    """What every set of anchors detects, before suppression.
-
-    The network runs once an image up to the towers of the head; a set costs
-    its own last convolutions and decoding.
-
-    Args:
-        model (nn.Module): A detector with a :class:`MetaRetinaHead`, whose
-            weights do not depend on the image.
-        loader (DataLoader): Images as a test loader gives them.
-        sets (Sequence[AnchorSet]): The sets.
-        most (int): Detections kept an image and set, those of the highest
-            scores: what bounds the memory.
-
-    Returns:
-        list[list[InstanceData]]: ``[set][image]``: ``bboxes`` (m, 4),
-        ``(x1, y1, x2, y2)`` in px of the original image, ``scores`` and
-        ``labels``, (m,), on the CPU; ``img_id`` is in their metainfo.
-    """
-    head = model.bbox_head
-    trained = head.prior_generator
-    generators = [build_anchors(anchors, trained) for anchors in sets]
-    model.eval()
-    found = [[] for _ in sets]
-    try:
-        for batch in tqdm(loader, 'images', unit='batch'):
-            batch = model.data_preprocessor(batch, False)
-            metas = [sample.metainfo for sample in batch['data_samples']]
-            feats = model.extract_feat(batch['inputs'])
-            towers = [head.cls_convs(feat) for feat in feats]
-            boxes_towers = [head.reg_convs(feat) for feat in feats]
-            for index, generator in enumerate(generators):
-                head.set_prior_generator(generator)
-                codes = generator.codes()
-                results = head.predict_by_feat(
-                    head.retina_cls(towers, codes),
-                    head.retina_reg(boxes_towers, codes),
-                    batch_img_metas=metas,
-                    rescale=True,
-                    with_nms=False,
-                )
-                for result, meta in zip(results, metas, strict=True):
-                    best = result.scores.argsort(descending=True)[:most]
-                    result = result[best].cpu()
-                    result.set_metainfo(dict(img_id=meta['img_id']))
-                    found[index].append(result)
-    finally:
-        head.set_prior_generator(trained)
-    return found
 
 
 class Scorer:
@@ -186,6 +123,7 @@ class Scorer:
             everything = evaluation.params.areaRng[0]
             evaluation.params.areaRng = [everything]
             evaluation.params.areaRngLbl = ['all']
+            evaluation.params.maxDets = evaluation.params.maxDets[-1:]
             evaluation.evaluate()
             evaluation.accumulate()
         precision = evaluation.eval['precision'][..., -1]

@@ -11,11 +11,11 @@ from mmengine.structures import InstanceData
 from torch.utils.data import DataLoader
 
 from mmdet_metaanchor import customize_anchors
+from mmdet_metaanchor.detections import collect_detections
 from mmdet_metaanchor.search import (
     Log,
     Scorer,
     Step,
-    collect_detections,
     greedy_search,
     paper_candidates,
 )

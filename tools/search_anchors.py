@@ -3,21 +3,27 @@
 import argparse
 import copy
 import random
+import time
 from contextlib import redirect_stdout
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import DATASETS
-from mmengine.structures import InstanceData
+from mmengine.registry import DATASETS, init_default_scope
 from pycocotools.coco import COCO
 from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
 from mmdet_metaanchor.anchors import (
+    build_anchors,
     customize_anchors,
     parse_anchors,
     write_anchors,
+)
+from mmdet_metaanchor.detections import (
+    collect_detections,
+    list_shapes,
+    take_apart,
 )
 from mmdet_metaanchor.launch import (
     add_common_arguments,
@@ -29,7 +35,6 @@ from mmdet_metaanchor.launch import (
 from mmdet_metaanchor.search import (
     Log,
     Scorer,
-    collect_detections,
     greedy_search,
     paper_candidates,
 )
@@ -55,6 +60,11 @@ def parse_args() -> argparse.Namespace:
         '--from-nothing',
         action='store_true',
         help='start from no anchors at all',
+    )
+    parser.add_argument(
+        '--candidates',
+        help='anchors to choose from, as for tools/test.py: the first of '
+        "every level are a candidate, and so on; the paper's where not given",
     )
     parser.add_argument(
         '--split',
@@ -100,19 +110,28 @@ def read_images(cfg: Config, split: str):
 
 def main() -> None:
     args = parse_args()
+    init_default_scope('mmdet')
     out_dir = Path(args.out_dir)
     settings = {k: v for k, v in vars(args).items() if k != 'out_dir'}
     with one_line_errors():
         cfg = load_config(args)
         cfg.work_dir = str(out_dir / 'log')
-        start = None if args.start is None else parse_anchors(args.start)
+        start, own = (
+            None if text is None else parse_anchors(text)
+            for text in (args.start, args.candidates)
+        )
         log = Log(out_dir / 'search.json', settings)
         dataset = read_images(cfg, args.split)
     runner = build_runner(cfg)
     head = runner.model.bbox_head
     with one_line_errors():
         load_strictly(runner, args.checkpoint)
-        candidates = paper_candidates(head.prior_generator)
+        trained = head.prior_generator
+        candidates = (
+            paper_candidates(trained)
+            if own is None
+            else take_apart(build_anchors(own, trained))
+        )
         if start is not None:
             customize_anchors(runner.model, start)
 
@@ -128,41 +147,48 @@ def main() -> None:
         )
         return collect_detections(runner.model, loader, sets, args.most)
 
-    first = [
-        [tuple(size) for size in level.tolist()]
-        for level in head.prior_generator.base_shapes
-    ]
+    first = list_shapes(head.prior_generator)
+    began = time.perf_counter()
     begin, *found = collect([first, *candidates], chosen)
+    collected = time.perf_counter()
     if args.from_nothing:
         first = [[] for _ in first]
-        begin = [
-            InstanceData(
-                **{k: v[:0] for k, v in image.items()},
-                metainfo=dict(img_id=image.img_id),
-            )
-            for image in begin
-        ]
+        begin = [image[:0] for image in begin]
     with redirect_stdout(None):
         coco = COCO(dataset.ann_file)
     scorer = Scorer(head, coco, dataset.cat_ids)
     best = scorer([begin])
     print(f'mAP on {len(chosen)} images, to start from: {100 * best:.1f}')
+
+    def write_found() -> list[list]:
+        """All that is kept so far, whole after every step."""
+        kept = [candidates[s.candidate] for s in log.steps if s.kept]
+        levels = zip(first, *kept, strict=True)
+        final = [[size for part in level for size in part] for level in levels]
+        if final[0]:
+            write_anchors(out_dir / 'anchors.json', final, search=settings)
+        return final
+
     bar = tqdm(total=args.steps, desc='search', initial=len(log.steps))
     for step in greedy_search(
         scorer, begin, found, args.steps, args.patience, args.seed, log.steps
     ):
         log.add(step)
+        write_found()
         best = max(best, step.score)
         bar.update()
         bar.set_postfix_str(f'mAP {100 * best:.2f}')
     bar.close()
 
-    final = [list(level) for level in first]
-    for step in log.steps:
-        if step.kept:
-            added = candidates[step.candidate]
-            final = [a + b for a, b in zip(final, added, strict=True)]
-    write_anchors(out_dir / 'anchors.json', final, search=settings)
+    final = write_found()
+    print(
+        f'{len(candidates)} candidates on {len(chosen)} images: '
+        f'{collected - began:.1f} s to detect, '
+        f'{time.perf_counter() - collected:.1f} s to choose'
+    )
+    if not final[0]:
+        print('no candidate detected anything: there is no anchors file')
+        return
     print(f'{len(final[0])} anchors a level, in {out_dir}/anchors.json')
     if held and first[0]:
         before, after = collect([first, final], held)
