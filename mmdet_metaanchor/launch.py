@@ -30,7 +30,12 @@ def one_line_errors() -> Iterator[None]:
     """End the program with one line, not a traceback, on bad input."""
     try:
         yield
-    except (FileNotFoundError, TypeError, ValueError) as error:
+    except (
+        FileNotFoundError,
+        ModuleNotFoundError,
+        TypeError,
+        ValueError,
+    ) as error:
         sys.exit(f'{Path(sys.argv[0]).name}: error: {error}')
 
 
