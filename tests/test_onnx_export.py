@@ -185,7 +185,7 @@ def test_refuses_other_detectors(load_config):
 
 
 @pytest.fixture
-def site(bake, build, tmp_path, monkeypatch):
+def site(bake, build, load_config, tmp_path, monkeypatch):
     """Current folder with a stock and a MetaAnchor detector and an image."""
     monkeypatch.chdir(tmp_path)
     for name, (model, cfg) in (
@@ -194,6 +194,8 @@ def site(bake, build, tmp_path, monkeypatch):
     ):
         cfg.dump(f'{name}.py')
         torch.save(dict(state_dict=model.state_dict()), f'{name}.pth')
+    name = 'anchor_systems/faster-rcnn-stock_r18-w32_digits.py'
+    load_config(name).dump('two-stage.py')
     cv2.imwrite('image.png', pixels(50, 40, 3))
     Path('old.onnx').write_text('old')
     return tmp_path
@@ -235,7 +237,8 @@ def fail(monkeypatch, arguments):
     [
         ('no.py stock.pth old.onnx', 'no.py'),
         ('stock.py no.pth old.onnx', 'no.pth does not exist'),
-        ('stock.py meta.pth old.onnx', 'does not fit'),
+        ('stock.py meta.pth old.onnx', 'does not fit the RetinaHead'),
+        ('two-stage.py meta.pth old.onnx', 'does not fit the FasterRCNN'),
         ('meta.py meta.pth old.onnx', 'bake it first'),
         ('stock.py stock.pth old.pb', 'old.pb'),
         ('stock.py stock.pth old.onnx --check no.jpg', 'no.jpg'),
