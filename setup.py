@@ -19,6 +19,9 @@ EXTRAS = {
     'openmmlab': ['mmdet==3.3.0', 'mmcv==2.1.0', 'mmengine==0.10.7'],
     # The embedded digits data set.
     'demo': ['scikit-learn'],
+    # tools/export_onnx.py: PyTorch writes with the one and we check with the
+    # other.
+    'onnx': ['onnx', 'onnxruntime'],
     # Another ruff would format otherwise.
     'test': ['pytest', 'hypothesis', 'ruff==0.17.6'],
 }

@@ -19,6 +19,7 @@ from .coders import (
 )
 from .losses import ObjectnessLoss
 from .multibox import MultiBoxAnchorGenerator
+from .onnx_export import export_onnx
 from .prior_generator import MetaAnchorGenerator
 from .retina_head import MetaRetinaHead
 from .ssd_head import RepairedSSDHead
@@ -41,4 +42,5 @@ __all__ = [
     'bake_anchors',
     'customize_anchors',
     'dimension_clusters',
+    'export_onnx',
 ]

@@ -30,7 +30,12 @@ def one_line_errors() -> Iterator[None]:
     """End the program with one line, not a traceback, on bad input."""
     try:
         yield
-    except (FileNotFoundError, TypeError, ValueError) as error:
+    except (
+        FileNotFoundError,
+        ModuleNotFoundError,
+        TypeError,
+        ValueError,
+    ) as error:
         sys.exit(f'{Path(sys.argv[0]).name}: error: {error}')
 
 
@@ -196,10 +201,11 @@ def fitting(checkpoint: str, model: nn.Module) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        # A two-stage detector has several heads.
+        head = getattr(model, 'bbox_head', model)
         raise ValueError(
-            f'{checkpoint} does not fit the model of the config, whose head '
-            f'is a {type(model.bbox_head).__name__}: '
-            f'{" ".join(str(error).split())}'
+            f'{checkpoint} does not fit the {type(head).__name__} of the '
+            f'config: {" ".join(str(error).split())}'
         ) from None
 
 

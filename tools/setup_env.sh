@@ -130,7 +130,8 @@ logged() { # NAME COMMAND...
 install_stack() {
     export CFLAGS=${CFLAGS:--g0 -O2} MAX_JOBS=${MAX_JOBS:-$(max_jobs)}
     # -v: ninja's progress is read from the log.
-    logged stack pip install -v --no-build-isolation -e ".[$stack,demo,test]"
+    logged stack pip install -v --no-build-isolation \
+        -e ".[$stack,demo,onnx,test]"
 
     # opencv-python needs libGL, which a machine without a screen may lack.
     # The headless build is the same but for windows.
