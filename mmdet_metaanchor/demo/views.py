@@ -11,13 +11,7 @@ from mmengine.dataset import pseudo_collate
 from torch import nn
 from torch.utils.data import Dataset
 
-
-class Boxes(NamedTuple):
-    """Boxes in px of the image file; the truth has no scores."""
-
-    corners: np.ndarray  # (N, 4) x1, y1, x2, y2
-    labels: np.ndarray  # (N,) index of the class
-    scores: np.ndarray | None = None  # (N,) in [0, 1]
+from ..drawing import Boxes
 
 
 class Sample(NamedTuple):
