@@ -22,8 +22,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out-dir',
         default='work_dirs/browse',
-        help='folder for cell_<image>.png, each_<image>.png and '
-        'sets_<image>.png',
+        help='folder for cell_<image>.png, the anchors of one cell; '
+        'each_<image>.png, each anchor alone, of more than 25 in a set '
+        'those evenly spaced by area; and sets_<image>.png, the sets beside '
+        'the trained one',
     )
     parser.add_argument(
         '--anchors',
