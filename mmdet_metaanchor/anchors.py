@@ -2,7 +2,8 @@
 
 import ast
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -39,14 +40,42 @@ def customize_anchors(model: nn.Module, anchors: Anchors) -> None:
             ``anchors`` is neither a dict nor a list.
         ValueError: Bad sizes, or levels that do not match the model's.
     """
+    for head in find_heads(model):
+        head.set_prior_generator(build_anchors(anchors, head.prior_generator))
+
+
+def find_heads(model: nn.Module) -> list[nn.Module]:
+    """The MetaAnchor heads of a model, or of a wrapper of one.
+
+    Raises:
+        TypeError: It has none, being a stock one, say.
+    """
     heads = [m for m in model.modules() if hasattr(m, 'set_prior_generator')]
     if not heads:
         raise TypeError(
             f'{type(model).__name__} has no MetaAnchor head, so its anchors '
             'cannot be customised; train it with MetaRetinaHead'
         )
-    for head in heads:
-        head.set_prior_generator(build_anchors(anchors, head.prior_generator))
+    return heads
+
+
+@contextmanager
+def restored_anchors(model: nn.Module) -> Iterator[None]:
+    """Give a model the anchors that it has now back at the end.
+
+    Args:
+        model (nn.Module): As for :func:`customize_anchors`, which may be
+            called inside the ``with`` block.
+
+    Raises:
+        TypeError: The model has no MetaAnchor head.
+    """
+    before = [(head, head.prior_generator) for head in find_heads(model)]
+    try:
+        yield
+    finally:
+        for head, generator in before:
+            head.set_prior_generator(generator)
 
 
 def build_anchors(

@@ -11,13 +11,8 @@ from mmengine.dataset import pseudo_collate
 from torch import nn
 from torch.utils.data import Dataset
 
-
-class Boxes(NamedTuple):
-    """Boxes in px of the image file; the truth has no scores."""
-
-    corners: np.ndarray  # (N, 4) x1, y1, x2, y2
-    labels: np.ndarray  # (N,) index of the class
-    scores: np.ndarray | None = None  # (N,) in [0, 1]
+from ..browse.views import cell_anchors
+from ..drawing import Boxes
 
 
 class Sample(NamedTuple):
@@ -77,13 +72,7 @@ def read_view(model: nn.Module, batch: Sequence[dict]) -> View:
         found = result.pred_instances.cpu().numpy()
         detections.append(Boxes(found.bboxes, found.labels, found.scores))
     data = batch[0]['data_samples']
-    height, width = data.img_shape
     priors = model.bbox_head.prior_generator
-    middle = priors.num_levels // 2
-    base = priors.base_anchors[middle]
-    stride = torch.tensor(priors.strides[middle])
-    center = (base[0, :2] + base[0, 2:]) / 2
-    cell = ((torch.tensor([width, height]) / 2 - center) / stride).round()
-    corners = base + (cell * stride).repeat(2)
-    anchors = corners / torch.tensor(data.scale_factor).repeat(2)
-    return View(priors.num_base_priors[0], detections, anchors.numpy())
+    levels = cell_anchors(priors, data.img_shape, data.scale_factor)
+    middle = levels[priors.num_levels // 2]
+    return View(priors.num_base_priors[0], detections, middle)

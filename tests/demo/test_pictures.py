@@ -3,11 +3,13 @@
 import cv2
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from mmdet_metaanchor.demo import pictures
-from mmdet_metaanchor.demo.pictures import Boxes, Sample, View
 from mmdet_metaanchor.demo.twins import Scalars
+from mmdet_metaanchor.demo.views import Sample, View
+from mmdet_metaanchor.drawing import ANCHOR_COLOURS, Boxes
 
 CORNERS = np.array([[10, 20, 50, 40], [60, 30, 90, 100], [5, 5, 25, 25.0]])
 FOUND = Boxes(CORNERS, np.array([1, 0, 1]), np.array([0.9, 0.3, 0.31]))
@@ -51,17 +53,6 @@ def scalars(losses, val):
     )
 
 
-def test_only_scores_above_the_threshold():
-    kept = pictures.above_threshold(FOUND, 0.3)  # 0.3 is not above 0.3
-    assert kept.scores.tolist() == [0.9, 0.31]
-    assert kept.corners.tolist() == CORNERS[[0, 2]].tolist()
-    assert kept.labels.tolist() == [1, 1]
-
-
-def test_truth_has_no_threshold():
-    assert pictures.above_threshold(TRUTH, 0.99) is TRUTH
-
-
 def test_detections_beside_the_truth(tmp_path, saved):
     path = tmp_path / 'detections.png'
     view = View(3, [FOUND, NOTHING], CORNERS)
@@ -93,10 +84,8 @@ def test_anchors_above_and_detections_below(tmp_path, saved):
 
 def test_colour_of_an_anchor_says_its_form(tmp_path, saved):
     pictures.draw_anchors(tmp_path / 'a.png', SAMPLE, {'set': VIEW})
-    drawn = [
-        pictures.to_rgb(p.get_edgecolor()) for p in saved[0].axes[0].patches
-    ]
-    wide, square, tall = map(pictures.to_rgb, pictures.ANCHOR_COLOURS)
+    drawn = [to_rgb(p.get_edgecolor()) for p in saved[0].axes[0].patches]
+    wide, square, tall = map(to_rgb, ANCHOR_COLOURS.values())
     assert drawn == [wide, tall, square]  # 40 x 20, 30 x 70, 20 x 20 px
 
 

@@ -1,0 +1,5 @@
+"""Browsing anchors: pictures of where they lie and what they detect."""
+
+from .job import browse_anchors
+
+__all__ = ['browse_anchors']
