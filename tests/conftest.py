@@ -1,6 +1,8 @@
 """Small models and data that several test files share."""
 
 import json
+import runpy
+import sys
 from pathlib import Path
 
 import cv2
@@ -72,6 +74,22 @@ def build_head():
         return head
 
     return build
+
+
+@pytest.fixture
+def fail(monkeypatch):
+    """Run a tool that has to end in one line, in this process: quicker."""
+
+    def fail(name, *words):
+        monkeypatch.setattr(sys, 'argv', [name, *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')
+        # A text as the code: Python prints it and exits with 1.
+        assert end.value.code.startswith(f'{name}: error: ')
+        assert '\n' not in end.value.code
+        return end.value.code
+
+    return fail
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import time
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
+from mmengine.device import get_device
 from mmengine.registry import DATASETS, init_default_scope
 from pycocotools.coco import COCO
 from torch.utils.data import DataLoader, Subset
@@ -17,6 +18,7 @@ from tqdm import tqdm
 from mmdet_metaanchor.anchors import (
     build_anchors,
     customize_anchors,
+    find_heads,
     parse_anchors,
     write_anchors,
 )
@@ -26,10 +28,8 @@ from mmdet_metaanchor.detections import (
     take_apart,
 )
 from mmdet_metaanchor.launch import (
-    add_common_arguments,
-    build_runner,
-    load_config,
-    load_strictly,
+    keep_freed_memory,
+    load_detector,
     one_line_errors,
 )
 from mmdet_metaanchor.search import (
@@ -50,7 +50,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         'out_dir', help='folder for anchors.json and search.json, the log'
     )
-    add_common_arguments(parser)
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='settings of the config: key=value',
+    )
     parser.add_argument(
         '--start',
         help='anchors to start from, as for tools/test.py; those of the '
@@ -114,26 +120,27 @@ def main() -> None:
     out_dir = Path(args.out_dir)
     settings = {k: v for k, v in vars(args).items() if k != 'out_dir'}
     with one_line_errors():
-        cfg = load_config(args)
-        cfg.work_dir = str(out_dir / 'log')
+        cfg = Config.fromfile(args.config)
+        cfg.merge_from_dict(args.cfg_options)
         start, own = (
             None if text is None else parse_anchors(text)
             for text in (args.start, args.candidates)
         )
-        log = Log(out_dir / 'search.json', settings)
-        dataset = read_images(cfg, args.split)
-    runner = build_runner(cfg)
-    head = runner.model.bbox_head
-    with one_line_errors():
-        load_strictly(runner, args.checkpoint)
-        trained = head.prior_generator
+        model, _ = load_detector(cfg, args.checkpoint)
+        trained = find_heads(model)[0].prior_generator
         candidates = (
             paper_candidates(trained)
             if own is None
             else take_apart(build_anchors(own, trained))
         )
         if start is not None:
-            customize_anchors(runner.model, start)
+            customize_anchors(model, start)
+        dataset = read_images(cfg, args.split)
+        log = Log(out_dir / 'search.json', settings)
+    keep_freed_memory()
+    model = model.to(get_device())
+    head = model.bbox_head
+    out_dir.mkdir(parents=True, exist_ok=True)
 
     order = random.Random(args.seed).sample(range(len(dataset)), len(dataset))
     chosen = order[: args.images]
@@ -145,7 +152,7 @@ def main() -> None:
             batch_size=cfg.test_dataloader.batch_size,
             collate_fn=pseudo_collate,
         )
-        return collect_detections(runner.model, loader, sets, args.most)
+        return collect_detections(model, loader, sets, args.most)
 
     first = list_shapes(head.prior_generator)
     began = time.perf_counter()
