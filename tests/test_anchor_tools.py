@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmdet.apis import DetInferencer, inference_detector, init_detector
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+
+from mmdet_metaanchor import customize_anchors
+from mmdet_metaanchor.anchors import read_anchors
 
 ROOT = Path(__file__).resolve().parents[1]
 STRIDES = (8, 16, 32, 64, 128)
@@ -175,6 +179,24 @@ def test_search_of_own_candidates_from_nothing(site):
     else:
         assert step['score'] == 0
         assert not (site[0] / 'alone' / 'anchors.json').exists()
+
+
+def test_inferencer_takes_an_anchors_file(here, tiny_data):
+    """As any model does, see README."""
+    image = str(tiny_data / 'images' / '0.png')
+    inferencer = DetInferencer(
+        'meta-retinanet.py', 'meta-retinanet.pth', device='cpu'
+    )
+    customize_anchors(inferencer.model, read_anchors('good.json'))
+    (found,) = inferencer(image, no_save_vis=True)['predictions']
+    model = init_detector(
+        'meta-retinanet.py', 'meta-retinanet.pth', device='cpu'
+    )
+    customize_anchors(model, [[(3 * s, 2 * s)] for s in STRIDES])
+    expected = inference_detector(model, image).pred_instances
+    assert len(expected) > 0
+    torch.testing.assert_close(torch.tensor(found['scores']), expected.scores)
+    torch.testing.assert_close(torch.tensor(found['bboxes']), expected.bboxes)
 
 
 @pytest.mark.parametrize('name', TOOLS)

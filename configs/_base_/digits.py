@@ -1,7 +1,7 @@
 # The embedded digits, which tools/make_digits.py makes, and their schedule:
-# about 4 minutes on 2 CPU cores.
+# about 4 minutes on 2 CPU cores. DIGITS_ROOT names another set of them.
 _base_ = ['./small_schedule.py', './coco_folder.py']
-data_root = 'data/digits/'
+data_root = '{{$DIGITS_ROOT:data/digits}}/'
 dataset = dict(data_root=data_root, metainfo=dict(classes=tuple('0123456789')))
 image_scale = (256, 192)
 train_pipeline = [  # without flips, which no digit survives
