@@ -7,7 +7,7 @@ check_stack()
 register_config_package()
 
 from .anchor_function import AnchorFunctionGenerator
-from .anchors import customize_anchors
+from .anchors import customize_anchors, read_anchors, write_anchors
 from .assigners import FasterRCNNAssigner, SSDAssigner, YOLOv3Assigner
 from .bake import bake_anchors
 from .clusters import dimension_clusters
@@ -43,4 +43,6 @@ __all__ = [
     'customize_anchors',
     'dimension_clusters',
     'export_onnx',
+    'read_anchors',
+    'write_anchors',
 ]

@@ -14,8 +14,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmdet_metaanchor import customize_anchors
-from mmdet_metaanchor.anchors import read_anchors
+from mmdet_metaanchor import customize_anchors, read_anchors
 
 ROOT = Path(__file__).resolve().parents[1]
 STRIDES = (8, 16, 32, 64, 128)

@@ -15,8 +15,7 @@ from mmdet.apis import inference_detector
 from mmdet.registry import MODELS, TASK_UTILS
 from mmengine.config import Config
 
-from mmdet_metaanchor import customize_anchors
-from mmdet_metaanchor.anchors import write_anchors
+from mmdet_metaanchor import customize_anchors, write_anchors
 from mmdet_metaanchor.browse import browse_anchors
 from mmdet_metaanchor.browse.views import (
     cell_anchors,
