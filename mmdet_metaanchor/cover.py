@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from mmdet.models.task_modules.prior_generators import AnchorGenerator
 
 from .boxes import Boxes
@@ -154,6 +155,10 @@ def draw_cover(
             label=f'anchors, stride {generator.strides[level][0]} px',
         )
     axes.set(xscale='log', yscale='log', xlabel='width, px')
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter('{x:g}')
+        axis.set_minor_formatter(NullFormatter())
     axes.set(ylabel='height, px', title=f'{len(boxes.boxes)} boxes')
     axes.legend(loc='upper left')
     axes.grid(alpha=0.3)

@@ -18,7 +18,7 @@ class DetectorNetwork(nn.Module):
 
     Args:
         model (nn.Module): A single-stage detector with a stock
-            :class:`RetinaHead`, for evaluation, on the CPU.
+            :class:`RetinaHead`, on the CPU. It is put in evaluation mode.
         decode (bool): Whether the outputs are boxes and scores.
 
     Raises:
@@ -52,6 +52,8 @@ class DetectorNetwork(nn.Module):
         super().__init__()
         self.model = model
         self.decode = decode
+        # The exporter gives every part the mode of the whole in the end.
+        self.eval()
 
     @property
     def dynamic_axes(self) -> dict[str, dict[int, str]]:

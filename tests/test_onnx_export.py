@@ -40,9 +40,9 @@ def build(load_config):
 
     def build(kind='meta-retinanet'):
         cfg = load_config(f'custom/{kind}_r18-w32_custom.py')
-        cfg.model.backbone.update(
-            base_channels=8, norm_cfg=dict(num_groups=2), init_cfg=None
-        )
+        cfg.model.backbone.update(base_channels=8, init_cfg=None)
+        # It shows whether the detector is in evaluation mode.
+        cfg.model.backbone.norm_cfg = dict(type='BN')
         cfg.model.neck.update(in_channels=[8, 16, 32, 64], out_channels=8)
         cfg.model.bbox_head.update(
             in_channels=8,

@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def print_table(rows: list[dict]) -> None:
-    table = Table('group', *list(rows[0])[1:])
+    table = Table(*(name.replace('_', ' ') for name in rows[0]))
     for row in rows:
         group, number, *shares = row.values()
         table.add_row(group, str(number), *(f'{s:.3f}' for s in shares))
