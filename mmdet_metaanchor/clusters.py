@@ -63,14 +63,15 @@ def cluster_anchors(
     r"""Anchors for every level of a pyramid from the boxes of a data set.
 
     A box of size s, the square root of its area, belongs to the level whose
-    standard box has the nearest size in log-space, so that anchors stay near
-    the shapes that a model was trained with. Sizes are divided by the stride
-    of their level relative to the lowest one, clustered, and multiplied by
-    it again.
+    standard box has the nearest size in log-space. Sizes are divided by the
+    stride of their level relative to the lowest one, clustered, and
+    multiplied by it again. One that is then smaller, or larger, than all
+    sizes the model was trained with counts as the smallest, or largest, of
+    them, with its own ratio: what a model makes of sizes beyond is guessed.
 
     Args:
         sizes (ndarray): (n, 2) sizes (w, h) in px.
-        generator (MetaAnchorGenerator): Its strides and its standard box.
+        generator (MetaAnchorGenerator): The anchors of the training.
         number (int, optional): Anchors of a level. Defaults to the
             :func:`knee` of the mean IoU against their number.
         per_level (bool): Whether every level gets clusters of its own boxes,
@@ -91,6 +92,17 @@ def cluster_anchors(
     size = np.sqrt(np.prod(sizes, axis=1))
     level = np.abs(np.log(size[:, None] / unit)).argmin(1)
     relative = sizes / growth[level, None]
+    trained = np.concatenate(
+        [
+            shapes.prod(1).sqrt().numpy() / times
+            for shapes, times in zip(
+                generator.base_shapes, growth, strict=True
+            )
+        ]
+    )
+    scale = np.sqrt(relative.prod(1))
+    within = scale.clip(trained.min(), trained.max())
+    relative = relative * (within / scale)[:, None]
     if number is None:
         number = knee(relative, seed)
     shared = dimension_clusters(relative, number, seed)

@@ -73,14 +73,25 @@ def generator():
         dict(
             type='MetaAnchorGenerator',
             strides=[8, 16, 32],
-            scales=[4],
+            scales=[3, 4, 6],
             ratios=[1.0],
         )
     )
 
 
+def test_sizes_beyond_the_trained_ones_are_drawn_in(generator):
+    """At stride 8 the trained ones are 24 to 48 px, at stride 32 96 to 192."""
+    small, wide, large = [6.0, 6], [12.0, 3], [500.0, 500]
+    sizes = np.array([small, wide, large]).repeat(5, 0)
+    anchors = cluster_anchors(sizes, generator, 3)
+    # 24 px; 48 * 12 = 24 ** 2; 192 px, which is 48 px at stride 8
+    np.testing.assert_allclose(
+        sorted(anchors[0]), [(24, 24), (48, 12), (48, 48)]
+    )
+
+
 def test_levels_share_clusters_relative_to_their_strides(generator):
-    # 32 px is the standard box at stride 8, 64 at 16, 128 at 32
+    # The standard box is of 34.7 px at stride 8, 69 at 16, 139 at 32.
     small, tall = np.array([[32.0, 32]]), np.array([[24.0, 48]])
     sizes = np.vstack([small, tall * 2, small * 4]).repeat(5, 0)
     anchors = cluster_anchors(sizes, generator, 2)
