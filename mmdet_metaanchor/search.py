@@ -2,19 +2,26 @@
 
 import json
 import random
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
+from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
 from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 from torch import nn
+from torch.utils.data import DataLoader, Dataset, Subset
+from tqdm import tqdm
 
-from .detections import AnchorSet
+from .anchors import write_anchors
+from .detections import AnchorSet, collect_detections, list_shapes
 from .files import write_json
 from .prior_generator import MetaAnchorGenerator
+from .scorer import Scorer
+
+BATCH_SIZE = 8
 
 
 class Step(NamedTuple):
@@ -23,6 +30,21 @@ class Step(NamedTuple):
     candidate: int
     score: float
     kept: bool
+
+
+class Found(NamedTuple):
+    """What a search has found; mAPs are in [0, 1].
+
+    ``anchors``, sizes (w, h) in px, one list a level; ``scores``, mAP on the
+    images searched on, at the start and in the end; ``held``, the same on
+    the held images, or ``None``; ``seconds``, for detecting with all
+    candidates and for choosing among them.
+    """
+
+    anchors: list[list[tuple[float, float]]]
+    scores: tuple[float, float]
+    held: tuple[float, float] | None
+    seconds: tuple[float, float]
 
 
 def paper_candidates(generator: MetaAnchorGenerator) -> list[AnchorSet]:
@@ -50,84 +72,6 @@ def paper_candidates(generator: MetaAnchorGenerator) -> list[AnchorSet]:
         for scale in (2 ** (k / 5) for k in range(-1, 6))
         for ratio in ratios
     ]
-
-
-class Scorer:
-    """mAP of merged detections on the images that were collected.
-
-    Args:
-        head (nn.Module): The head, for its own suppression.
-        coco (COCO): The ground truth.
-        cat_ids (Sequence[int]): Category of every label.
-    """
-
-    def __init__(
-        self, head: nn.Module, coco: COCO, cat_ids: Sequence[int]
-    ) -> None:
-        self.head = head
-        self.coco = coco
-        self.cat_ids = list(cat_ids)
-
-    def merge(
-        self, sets: Sequence[Sequence[InstanceData]]
-    ) -> list[InstanceData]:
-        """Detections of several sets together, after suppression.
-
-        Args:
-            sets (Sequence[Sequence[InstanceData]]): ``[set][image]``.
-
-        Returns:
-            list[InstanceData]: What a test with all the anchors detects, as
-            long as ``nms_pre`` and ``most`` have cut nothing off.
-        """
-        merged = []
-        for image in zip(*sets, strict=True):
-            together = InstanceData.cat(list(image))
-            merged.append(
-                self.head._bbox_post_process(
-                    together,
-                    self.head.test_cfg,
-                    rescale=False,
-                    with_nms=True,
-                    img_meta={},
-                )
-            )
-        return merged
-
-    def __call__(self, sets: Sequence[Sequence[InstanceData]]) -> float:
-        """mAP, IoU 0.5 to 0.95, in [0, 1]."""
-        rows = []
-        for first, result in zip(sets[0], self.merge(sets), strict=True):
-            boxes = result.bboxes.numpy().copy()
-            boxes[:, 2:] -= boxes[:, :2]
-            rows += [
-                dict(
-                    image_id=first.img_id,
-                    category_id=self.cat_ids[label],
-                    bbox=box,
-                    score=score,
-                )
-                for box, score, label in zip(
-                    boxes.tolist(),
-                    result.scores.tolist(),
-                    result.labels.tolist(),
-                    strict=True,
-                )
-            ]
-        if not rows:
-            return 0.0
-        with redirect_stdout(None):  # COCO prints how long it takes
-            evaluation = COCOeval(self.coco, self.coco.loadRes(rows), 'bbox')
-            evaluation.params.imgIds = [image.img_id for image in sets[0]]
-            evaluation.params.catIds = self.cat_ids
-            everything = evaluation.params.areaRng[0]
-            evaluation.params.areaRng = [everything]
-            evaluation.params.areaRngLbl = ['all']
-            evaluation.params.maxDets = evaluation.params.maxDets[-1:]
-            evaluation.evaluate()
-            evaluation.accumulate()
-        precision = evaluation.eval['precision'][..., -1]
-        return float(precision[precision > -1].mean())
 
 
 class Log:
@@ -204,3 +148,112 @@ def greedy_search(
             best = score
         failures = 0 if better else failures + 1
         yield Step(candidate, score, better)
+
+
+def search_anchors(
+    model: nn.Module,
+    dataset: Dataset,
+    out_dir: Path,
+    candidates: Sequence[AnchorSet],
+    images: int = 50,
+    held_images: int = 50,
+    from_nothing: bool = False,
+    steps: int = 161,
+    patience: int = 60,
+    most: int = 300,
+    seed: int = 0,
+    notes: dict | None = None,
+) -> Found:
+    """Search anchors, from those that a model has now.
+
+    ``out_dir`` receives ``search.json``, the log, and ``anchors.json``, both
+    whole after every step. If it holds the log of the same search, that is
+    gone on with.
+
+    Args:
+        model (nn.Module): As for :func:`collect_detections`.
+        dataset (CocoDataset): Images and ground truth, for testing.
+        out_dir (Path): The folder.
+        candidates (Sequence[AnchorSet]): What to choose from.
+        images (int): Number of images to search on, drawn at random.
+        held_images (int): Number of others to score on before and after.
+        from_nothing (bool): Whether to start from no anchors at all.
+        steps (int): See :func:`greedy_search`.
+        patience (int): See :func:`greedy_search`.
+        most (int): See :func:`collect_detections`.
+        seed (int): Of all draws.
+        notes (dict, optional): What else decides the search, e.g. the name of
+            the checkpoint; JSON values for the log.
+
+    Returns:
+        Found: The anchors and their scores.
+
+    Raises:
+        ValueError: ``out_dir`` holds the log of another search.
+    """
+    first = list_shapes(model.bbox_head.prior_generator)
+    settings = dict(
+        **(notes or {}),
+        images=images,
+        held_images=held_images,
+        most=most,
+        seed=seed,
+        start=None if from_nothing else first,
+        candidates=candidates,
+    )
+    log = Log(out_dir / 'search.json', settings)
+    order = random.Random(seed).sample(range(len(dataset)), len(dataset))
+    held = order[images : images + held_images]
+
+    def collect(sets: Sequence[AnchorSet], indices: list[int]) -> list:
+        loader = DataLoader(
+            Subset(dataset, indices), BATCH_SIZE, collate_fn=pseudo_collate
+        )
+        return collect_detections(model, loader, sets, most)
+
+    began = time.perf_counter()
+    start, *found = collect([first, *candidates], order[:images])
+    collected = time.perf_counter()
+    if from_nothing:
+        first = [[] for _ in first]
+        start = [image[:0] for image in start]
+    with redirect_stdout(None):
+        coco = COCO(dataset.ann_file)
+    scorer = Scorer(model.bbox_head, coco, dataset.cat_ids)
+    before = scorer([start])
+    best = max([before, *(s.score for s in log.steps if s.kept)])
+    out_dir.mkdir(parents=True, exist_ok=True)
+    bar = tqdm(total=steps, desc='search', initial=len(log.steps))
+    anchors = _kept(first, candidates, log.steps)
+    for step in greedy_search(
+        scorer, start, found, steps, patience, seed, log.steps
+    ):
+        log.add(step)
+        if step.kept:
+            anchors = _kept(first, candidates, log.steps)
+            write_anchors(out_dir / 'anchors.json', anchors, mAP=step.score)
+        best = max(best, step.score)
+        bar.update()
+        bar.set_postfix_str(f'mAP {100 * before:.2f} to {100 * best:.2f}')
+    bar.close()
+    chosen = time.perf_counter()
+    if anchors[0]:
+        write_anchors(out_dir / 'anchors.json', anchors, mAP=best)
+    scores = None
+    if held and first[0]:
+        sets = collect([first, anchors], held)
+        scores = tuple(scorer([detections]) for detections in sets)
+    return Found(
+        anchors,
+        (before, best),
+        scores,
+        (collected - began, chosen - collected),
+    )
+
+
+def _kept(
+    first: AnchorSet, candidates: Sequence[AnchorSet], steps: Sequence[Step]
+) -> list[list[tuple[float, float]]]:
+    kept = [candidates[step.candidate] for step in steps if step.kept]
+    levels = zip(first, *kept, strict=True)
+    return [[size for part in level for size in part] for level in levels]

@@ -12,9 +12,9 @@ from torch.utils.data import DataLoader
 
 from mmdet_metaanchor import customize_anchors
 from mmdet_metaanchor.detections import collect_detections
+from mmdet_metaanchor.scorer import Scorer
 from mmdet_metaanchor.search import (
     Log,
-    Scorer,
     Step,
     greedy_search,
     paper_candidates,

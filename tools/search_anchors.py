@@ -2,42 +2,25 @@
 
 import argparse
 import copy
-import random
-import time
-from contextlib import redirect_stdout
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
-from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import DATASETS, init_default_scope
-from pycocotools.coco import COCO
-from torch.utils.data import DataLoader, Subset
-from tqdm import tqdm
 
 from mmdet_metaanchor.anchors import (
     build_anchors,
     customize_anchors,
     find_heads,
     parse_anchors,
-    write_anchors,
 )
-from mmdet_metaanchor.detections import (
-    collect_detections,
-    list_shapes,
-    take_apart,
-)
+from mmdet_metaanchor.detections import take_apart
 from mmdet_metaanchor.launch import (
     keep_freed_memory,
     load_detector,
     one_line_errors,
 )
-from mmdet_metaanchor.search import (
-    Log,
-    Scorer,
-    greedy_search,
-    paper_candidates,
-)
+from mmdet_metaanchor.search import paper_candidates, search_anchors
 
 
 def parse_args() -> argparse.Namespace:
@@ -117,8 +100,6 @@ def read_images(cfg: Config, split: str):
 def main() -> None:
     args = parse_args()
     init_default_scope('mmdet')
-    out_dir = Path(args.out_dir)
-    settings = {k: v for k, v in vars(args).items() if k != 'out_dir'}
     with one_line_errors():
         cfg = Config.fromfile(args.config)
         cfg.merge_from_dict(args.cfg_options)
@@ -136,73 +117,44 @@ def main() -> None:
         if start is not None:
             customize_anchors(model, start)
         dataset = read_images(cfg, args.split)
-        log = Log(out_dir / 'search.json', settings)
-    keep_freed_memory()
-    model = model.to(get_device())
-    head = model.bbox_head
-    out_dir.mkdir(parents=True, exist_ok=True)
-
-    order = random.Random(args.seed).sample(range(len(dataset)), len(dataset))
-    chosen = order[: args.images]
-    held = order[args.images : args.images + args.held_images]
-
-    def collect(sets: list, images: list[int]) -> list:
-        loader = DataLoader(
-            Subset(dataset, images),
-            batch_size=cfg.test_dataloader.batch_size,
-            collate_fn=pseudo_collate,
+        keep_freed_memory()
+        found = search_anchors(
+            model.to(get_device()),
+            dataset,
+            Path(args.out_dir),
+            candidates,
+            args.images,
+            args.held_images,
+            args.from_nothing,
+            args.steps,
+            args.patience,
+            args.most,
+            args.seed,
+            dict(
+                config=args.config,
+                checkpoint=args.checkpoint,
+                split=args.split,
+            ),
         )
-        return collect_detections(model, loader, sets, args.most)
-
-    first = list_shapes(head.prior_generator)
-    began = time.perf_counter()
-    begin, *found = collect([first, *candidates], chosen)
-    collected = time.perf_counter()
-    if args.from_nothing:
-        first = [[] for _ in first]
-        begin = [image[:0] for image in begin]
-    with redirect_stdout(None):
-        coco = COCO(dataset.ann_file)
-    scorer = Scorer(head, coco, dataset.cat_ids)
-    best = scorer([begin])
-    print(f'mAP on {len(chosen)} images, to start from: {100 * best:.1f}')
-
-    def write_found() -> list[list]:
-        """All that is kept so far, whole after every step."""
-        kept = [candidates[s.candidate] for s in log.steps if s.kept]
-        levels = zip(first, *kept, strict=True)
-        final = [[size for part in level for size in part] for level in levels]
-        if final[0]:
-            write_anchors(out_dir / 'anchors.json', final, search=settings)
-        return final
-
-    bar = tqdm(total=args.steps, desc='search', initial=len(log.steps))
-    for step in greedy_search(
-        scorer, begin, found, args.steps, args.patience, args.seed, log.steps
-    ):
-        log.add(step)
-        write_found()
-        best = max(best, step.score)
-        bar.update()
-        bar.set_postfix_str(f'mAP {100 * best:.2f}')
-    bar.close()
-
-    final = write_found()
+    detecting, choosing = found.seconds
     print(
-        f'{len(candidates)} candidates on {len(chosen)} images: '
-        f'{collected - began:.1f} s to detect, '
-        f'{time.perf_counter() - collected:.1f} s to choose'
+        f'{len(candidates)} candidates: {detecting:.1f} s to detect, '
+        f'{choosing:.1f} s to choose'
     )
-    if not final[0]:
-        print('no candidate detected anything: there is no anchors file')
-        return
-    print(f'{len(final[0])} anchors a level, in {out_dir}/anchors.json')
-    if held and first[0]:
-        before, after = collect([first, final], held)
-        print(
-            f'mAP on {len(held)} other images: {100 * scorer([before]):.1f} '
-            f'before, {100 * scorer([after]):.1f} after'
-        )
+    print_scores('the images searched on', *found.scores)
+    if found.held is not None:
+        print_scores('the held images', *found.held)
+    if found.anchors[0]:
+        number = len(found.anchors[0])
+        print(f'{number} anchors a level, in {args.out_dir}/anchors.json')
+    else:
+        print('no candidate raised the mAP, so there is no anchors file')
+
+
+def print_scores(images: str, before: float, after: float) -> None:
+    print(
+        f'mAP on {images}: {100 * before:.1f} before, {100 * after:.1f} after'
+    )
 
 
 if __name__ == '__main__':

@@ -1,0 +1,87 @@
+"""mAP of detections that are kept apart by set of anchors."""
+
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+
+from mmengine.structures import InstanceData
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from torch import nn
+
+
+class Scorer:
+    """mAP of merged detections on the images that were collected.
+
+    Args:
+        head (nn.Module): The head, for its own suppression.
+        coco (COCO): The ground truth.
+        cat_ids (Sequence[int]): Category of every label.
+    """
+
+    def __init__(
+        self, head: nn.Module, coco: COCO, cat_ids: Sequence[int]
+    ) -> None:
+        self.head = head
+        self.coco = coco
+        self.cat_ids = list(cat_ids)
+
+    def merge(
+        self, sets: Sequence[Sequence[InstanceData]]
+    ) -> list[InstanceData]:
+        """Detections of several sets together, after suppression.
+
+        Args:
+            sets (Sequence[Sequence[InstanceData]]): ``[set][image]``.
+
+        Returns:
+            list[InstanceData]: What a test with all the anchors detects, as
+            long as ``nms_pre`` and ``most`` have cut nothing off.
+        """
+        merged = []
+        for image in zip(*sets, strict=True):
+            together = InstanceData.cat(list(image))
+            merged.append(
+                self.head._bbox_post_process(
+                    together,
+                    self.head.test_cfg,
+                    rescale=False,
+                    with_nms=True,
+                    img_meta={},
+                )
+            )
+        return merged
+
+    def __call__(self, sets: Sequence[Sequence[InstanceData]]) -> float:
+        """mAP, IoU 0.5 to 0.95, in [0, 1]."""
+        rows = []
+        for first, result in zip(sets[0], self.merge(sets), strict=True):
+            boxes = result.bboxes.numpy().copy()
+            boxes[:, 2:] -= boxes[:, :2]
+            rows += [
+                dict(
+                    image_id=first.img_id,
+                    category_id=self.cat_ids[label],
+                    bbox=box,
+                    score=score,
+                )
+                for box, score, label in zip(
+                    boxes.tolist(),
+                    result.scores.tolist(),
+                    result.labels.tolist(),
+                    strict=True,
+                )
+            ]
+        if not rows:
+            return 0.0
+        with redirect_stdout(None):  # COCO prints how long it takes
+            evaluation = COCOeval(self.coco, self.coco.loadRes(rows), 'bbox')
+            evaluation.params.imgIds = [image.img_id for image in sets[0]]
+            evaluation.params.catIds = self.cat_ids
+            everything = evaluation.params.areaRng[0]
+            evaluation.params.areaRng = [everything]
+            evaluation.params.areaRngLbl = ['all']
+            evaluation.params.maxDets = evaluation.params.maxDets[-1:]
+            evaluation.evaluate()
+            evaluation.accumulate()
+        precision = evaluation.eval['precision'][..., -1]
+        return float(precision[precision > -1].mean())
