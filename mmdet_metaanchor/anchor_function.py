@@ -172,7 +172,7 @@ class AnchorFunctionGenerator(BaseModule):
         single = torch.promote_types(feat.dtype, torch.float32)
         pooled = feat.to(single).mean(dim=(2, 3))
         theta = self.generate(codes.to(feat.device), pooled)
-        weight, bias = self._split(theta.flatten(0, 1))
+        weight, bias = self.split(theta.flatten(0, 1))
         out = F.conv2d(
             feat.reshape(1, -1, height, width),
             weight.to(feat.dtype),
@@ -218,12 +218,20 @@ class AnchorFunctionGenerator(BaseModule):
         for rows in index.split([len(code) for code in codes]):
             key = tuple(rows.tolist())
             if key not in split:
-                split[key] = self._split(theta[rows.to(theta.device)])
+                split[key] = self.split(theta[rows.to(theta.device)])
             levels.append(split[key])
         return levels
 
-    def _split(self, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """(A, P) weights to kernels (A * out, in, k, k) and biases."""
+    def split(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights of priors as those of one convolution for all of them.
+
+        Args:
+            theta (Tensor): (A, P), as :meth:`generate` gives them.
+
+        Returns:
+            tuple[Tensor, Tensor]: Kernel (A * out_channels, in_channels, k,
+            k) and bias (A * out_channels,).
+        """
         kernel = self.shared.weight
         weight, bias = theta.split([kernel.numel(), len(kernel)], dim=1)
         return weight.reshape(-1, *kernel.shape[1:]), bias.reshape(-1)

@@ -70,8 +70,9 @@ def bake_anchors(
         if not name.startswith(('bbox_head.retina_', 'bbox_head.standard_box'))
     }
     for name in ('retina_cls', 'retina_reg'):
-        # Codes of one level: stock shares its convolution between levels.
-        ((weight, bias),) = getattr(head, name)._generate_levels([codes])
+        functions = getattr(head, name)
+        theta = functions.generate(codes.to(functions.shared.weight.device))
+        weight, bias = functions.split(theta)
         state[f'bbox_head.{name}.weight'] = weight.clone()
         state[f'bbox_head.{name}.bias'] = bias.clone()
     priors, shift = _stock_priors(generator, head.bbox_coder)
