@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from .anchors import build_anchors
+from .anchors import build_anchors, restored_anchors
 from .prior_generator import MetaAnchorGenerator
 
 # (w, h) in px, one list a level.
@@ -60,7 +60,7 @@ def collect_detections(
     trained = head.prior_generator
     model.eval()
     found = [[] for _ in sets]
-    try:
+    with restored_anchors(model):
         for batch in tqdm(loader, 'images', unit='batch'):
             batch = model.data_preprocessor(batch, False)
             metas = [sample.metainfo for sample in batch['data_samples']]
@@ -78,8 +78,6 @@ def collect_detections(
                 for image in _detect(head, towers, owners, metas, len(group)):
                     for index, result in zip(group, image, strict=True):
                         found[index].append(result[:most].cpu())
-    finally:
-        head.set_prior_generator(trained)
     return found
 
 
