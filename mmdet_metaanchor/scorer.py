@@ -34,32 +34,39 @@ class Scorer:
             sets (Sequence[Sequence[InstanceData]]): ``[set][image]``.
 
         Returns:
-            list[InstanceData]: What a test with all the anchors detects, as
-            long as ``nms_pre`` and ``most`` have cut nothing off.
+            list[InstanceData]: ``[image]``: what a test with all the anchors
+            detects, as long as ``nms_pre`` and ``most`` have cut nothing off.
         """
         merged = []
         for image in zip(*sets, strict=True):
-            together = InstanceData.cat(list(image))
-            merged.append(
-                self.head._bbox_post_process(
-                    together,
-                    self.head.test_cfg,
-                    rescale=False,
-                    with_nms=True,
-                    img_meta={},
-                )
+            result = self.head._bbox_post_process(
+                InstanceData.cat(list(image)),
+                self.head.test_cfg,
+                rescale=False,
+                with_nms=True,
+                img_meta={},
             )
+            result.set_metainfo(dict(img_id=image[0].img_id))
+            merged.append(result)
         return merged
 
-    def __call__(self, sets: Sequence[Sequence[InstanceData]]) -> float:
-        """mAP, IoU 0.5 to 0.95, in [0, 1]."""
+    def score(self, detections: Sequence[InstanceData]) -> float:
+        """Mean average precision of detections after suppression.
+
+        Args:
+            detections (Sequence[InstanceData]): ``[image]``, as
+                :meth:`merge` gives them.
+
+        Returns:
+            float: Mean over classes and IoUs of 0.5 to 0.95, in [0, 1].
+        """
         rows = []
-        for first, result in zip(sets[0], self.merge(sets), strict=True):
+        for result in detections:
             boxes = result.bboxes.numpy().copy()
             boxes[:, 2:] -= boxes[:, :2]
             rows += [
                 dict(
-                    image_id=first.img_id,
+                    image_id=result.img_id,
                     category_id=self.cat_ids[label],
                     bbox=box,
                     score=score,
@@ -75,7 +82,7 @@ class Scorer:
             return 0.0
         with redirect_stdout(None):  # COCO prints how long it takes
             evaluation = COCOeval(self.coco, self.coco.loadRes(rows), 'bbox')
-            evaluation.params.imgIds = [image.img_id for image in sets[0]]
+            evaluation.params.imgIds = [image.img_id for image in detections]
             evaluation.params.catIds = self.cat_ids
             everything = evaluation.params.areaRng[0]
             evaluation.params.areaRng = [everything]

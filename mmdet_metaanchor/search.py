@@ -1,5 +1,6 @@
 """Greedy search of anchors for a trained detector, without running it anew."""
 
+import gc
 import json
 import random
 import time
@@ -116,6 +117,10 @@ def greedy_search(
 ) -> Iterator[Step]:
     """Add one random candidate after the other, keep what helps.
 
+    A candidate is first added to what is left after suppression; if that
+    raises the score, all detections are merged anew, and it is kept if the
+    score still rises. So the score never falls.
+
     Args:
         scorer (Scorer): What is to rise.
         start (Sequence[InstanceData]): Detections of the set to start from;
@@ -134,18 +139,26 @@ def greedy_search(
     order = list(range(len(candidates)))
     random.Random(seed).shuffle(order)
     kept = [start, *(candidates[s.candidate] for s in done if s.kept)]
-    best = scorer(kept)
+    merged = scorer.merge(kept)
+    best = scorer.score(merged)
     failures = 0
     for step in done:
         failures = 0 if step.kept else failures + 1
     for candidate in order[len(done) : steps]:
         if failures >= patience:
             return
-        score = scorer([*kept, candidates[candidate]])
+        found = candidates[candidate]
+        # Far cheaper than to merge all anew, and seldom another score: little
+        # that suppression has removed would come back.
+        score = scorer.score(scorer.merge([merged, found]))
         better = score > best
         if better:
-            kept.append(candidates[candidate])
-            best = score
+            together = scorer.merge([*kept, found])
+            score = scorer.score(together)
+            better = score > best
+        if better:
+            kept.append(found)
+            merged, best = together, score
         failures = 0 if better else failures + 1
         yield Step(candidate, score, better)
 
@@ -213,6 +226,7 @@ def search_anchors(
 
     began = time.perf_counter()
     start, *found = collect([first, *candidates], order[:images])
+    gc.freeze()  # so many detections make every later collection slow
     collected = time.perf_counter()
     if from_nothing:
         first = [[] for _ in first]
@@ -220,7 +234,7 @@ def search_anchors(
     with redirect_stdout(None):
         coco = COCO(dataset.ann_file)
     scorer = Scorer(model.bbox_head, coco, dataset.cat_ids)
-    before = scorer([start])
+    before = scorer.score(scorer.merge([start]))
     best = max([before, *(s.score for s in log.steps if s.kept)])
     out_dir.mkdir(parents=True, exist_ok=True)
     bar = tqdm(total=steps, desc='search', initial=len(log.steps))
@@ -242,7 +256,7 @@ def search_anchors(
     scores = None
     if held and first[0]:
         sets = collect([first, anchors], held)
-        scores = tuple(scorer([detections]) for detections in sets)
+        scores = tuple(scorer.score(scorer.merge([s])) for s in sets)
     return Found(
         anchors,
         (before, best),

@@ -101,15 +101,26 @@ def test_candidates_of_the_paper(model):
     assert ratios[-2:] == pytest.approx([2, 3])
 
 
+class Merged(float):
+    """What is left of sets after suppression."""
+
+
 class Sum:
     """Stands for a scorer: a set is worth the number that it is."""
 
-    def __init__(self):
-        self.calls = 0
+    def merge(self, sets):
+        return Merged(sum(sets))
 
-    def __call__(self, sets):
-        self.calls += 1
-        return sum(sets)
+    def score(self, detections):
+        return float(detections)
+
+
+class Rash(Sum):
+    """Takes every addition to what is left for a gain."""
+
+    def merge(self, sets):
+        rash = isinstance(sets[0], Merged)
+        return Merged(sum(sets) + 100 * rash)
 
 
 def search(worth, **kwargs):
@@ -125,6 +136,13 @@ def test_what_helps_is_kept():
     kept = [step.score for step in steps if step.kept]
     assert kept == sorted(kept)
     assert kept[-1] == 3.5
+
+
+def test_nothing_is_kept_that_does_not_raise_the_score_of_all():
+    worth = [0.5, -1.0, 0.0, 2.0]
+    steps = list(greedy_search(Rash(), 1.0, worth, 99, 99, 0))
+    assert {step.candidate for step in steps if step.kept} == {0, 3}
+    assert [s.score for s in steps if s.kept][-1] == 3.5
 
 
 def test_ends_after_failures_or_steps():
@@ -169,4 +187,5 @@ def test_nothing_detected_scores_zero():
         def _bbox_post_process(self, results, *args, **kwargs):
             return results
 
-    assert Scorer(Head(), None, [1])([[empty]]) == 0
+    scorer = Scorer(Head(), None, [1])
+    assert scorer.score(scorer.merge([[empty]])) == 0
