@@ -4,9 +4,14 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 
 from mmengine.structures import InstanceData
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 from torch import nn
+
+try:
+    from faster_coco_eval import COCO
+    from faster_coco_eval import COCOeval_faster as COCOeval
+except ModuleNotFoundError:  # the same numbers, at a quarter of the speed
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
 
 
 class Scorer:

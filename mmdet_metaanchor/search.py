@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
-from pycocotools.coco import COCO
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
@@ -20,7 +19,7 @@ from .anchors import write_anchors
 from .detections import AnchorSet, collect_detections, list_shapes
 from .files import write_json
 from .prior_generator import MetaAnchorGenerator
-from .scorer import Scorer
+from .scorer import COCO, Scorer
 
 BATCH_SIZE = 8
 

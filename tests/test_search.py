@@ -10,7 +10,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
 from torch.utils.data import DataLoader
 
-from mmdet_metaanchor import customize_anchors
+from mmdet_metaanchor import customize_anchors, scorer
 from mmdet_metaanchor.detections import collect_detections
 from mmdet_metaanchor.scorer import Scorer
 from mmdet_metaanchor.search import (
@@ -173,6 +173,39 @@ def test_log_keeps_every_step(tmp_path):
         Log(path, dict(seed=1))
 
 
+@pytest.mark.parametrize('fast', [False, True])
+def test_score_is_that_of_coco(tiny_data, monkeypatch, fast):
+    """One class is found with an IoU of 0.68, the other one is not.
+
+    A box of the same place and height, and 0.68 of the width, passes the
+    thresholds 0.5, 0.55, 0.6 and 0.65: an AP of 4 / 10 for its class.
+    """
+    if fast:
+        library = pytest.importorskip(
+            'faster_coco_eval', reason='an extra of its own'
+        )
+        coco, evaluation = library.COCO, library.COCOeval_faster
+    else:
+        from pycocotools.coco import COCO as coco
+        from pycocotools.cocoeval import COCOeval as evaluation
+    monkeypatch.setattr(scorer, 'COCOeval', evaluation)
+    truth = coco(str(tiny_data / 'val.json'))
+    found = []
+    for index in truth.getImgIds():
+        x, y, w, h = truth.imgToAnns[index][0]['bbox']
+        odd = truth.imgToAnns[index][0]['category_id'] == 1
+        found.append(
+            InstanceData(
+                bboxes=torch.tensor([[x, y, x + 0.68 * w, y + h]])[: int(odd)],
+                scores=torch.ones(int(odd)),
+                labels=torch.zeros(int(odd), dtype=torch.long),
+                metainfo=dict(img_id=index),
+            )
+        )
+    score = Scorer(None, truth, [1, 2]).score(found)
+    assert score == pytest.approx((0.4 + 0) / 2)
+
+
 def test_nothing_detected_scores_zero():
     empty = InstanceData(
         bboxes=torch.empty(0, 4),
@@ -187,5 +220,5 @@ def test_nothing_detected_scores_zero():
         def _bbox_post_process(self, results, *args, **kwargs):
             return results
 
-    scorer = Scorer(Head(), None, [1])
-    assert scorer.score(scorer.merge([[empty]])) == 0
+    zero = Scorer(Head(), None, [1])
+    assert zero.score(zero.merge([[empty]])) == 0
