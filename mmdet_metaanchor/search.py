@@ -253,9 +253,10 @@ def search_anchors(
     if anchors[0]:
         write_anchors(out_dir / 'anchors.json', anchors, mAP=best)
     scores = None
-    if held and first[0]:
-        sets = collect([first, anchors], held)
-        scores = tuple(scorer.score(scorer.merge([s])) for s in sets)
+    if held and anchors[0]:
+        sets = [first, anchors] if first[0] else [anchors]
+        scores = [scorer.score(scorer.merge([s])) for s in collect(sets, held)]
+        scores = (0.0, *scores)[-2:]  # no anchors detect nothing
     return Found(
         anchors,
         (before, best),
