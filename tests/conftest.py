@@ -19,6 +19,21 @@ import mmdet_metaanchor  # noqa: F401 (registers the components)
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# A model of a few thousand parameters.
+TINY_MODEL = """
+_base_ = '{config}'
+model = dict(
+    backbone=dict(base_channels=8, norm_cfg=dict(num_groups=2)),
+    neck=dict(in_channels=[8, 16, 32, 64], out_channels=8),
+    bbox_head=dict(
+        in_channels=8, feat_channels=8, stacked_convs=1,
+        norm_cfg=dict(num_groups=2),
+    ),
+    # A model that has hardly been trained is sure of nothing.
+    test_cfg=dict(score_thr=0.0),
+)
+"""
+
 
 @pytest.fixture(autouse=True)
 def _scope_and_seed():
@@ -147,6 +162,12 @@ def tiny_data(tmp_path_factory):
     for split in ('train', 'val'):
         (root / f'{split}.json').write_text(json.dumps(content))
     return root
+
+
+@pytest.fixture(scope='session')
+def tiny_config():
+    """Text of a config that inherits from another one and shrinks it."""
+    return TINY_MODEL.format
 
 
 @pytest.fixture

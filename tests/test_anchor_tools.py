@@ -19,20 +19,6 @@ from mmdet_metaanchor import customize_anchors, read_anchors
 
 ROOT = Path(__file__).resolve().parents[1]
 STRIDES = (8, 16, 32, 64, 128)
-SETTINGS = """
-_base_ = '{config}'
-model = dict(
-    backbone=dict(base_channels=8, norm_cfg=dict(num_groups=2)),
-    neck=dict(in_channels=[8, 16, 32, 64], out_channels=8),
-    bbox_head=dict(
-        in_channels=8, feat_channels=8, stacked_convs=1,
-        norm_cfg=dict(num_groups=2),
-    ),
-    # Random weights are sure of nothing.
-    test_cfg=dict(score_thr=0.0),
-)
-test_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False)
-"""
 TOOLS = {  # what follows a config and a checkpoint
     'search_anchors.py': ['found', '--images', '2', '--held-images', '2'],
     'bake_anchors.py': ['stock.pth'],
@@ -40,7 +26,7 @@ TOOLS = {  # what follows a config and a checkpoint
 
 
 @pytest.fixture(scope='module')
-def site(tmp_path_factory, tiny_data):
+def site(tmp_path_factory, tiny_data, tiny_config):
     """A folder with configs, checkpoints that fit them, and anchors."""
     root = tmp_path_factory.mktemp('anchors')
     patch = pytest.MonkeyPatch()
@@ -49,7 +35,7 @@ def site(tmp_path_factory, tiny_data):
     init_default_scope('mmdet')
     for kind in ('retinanet', 'meta-retinanet'):
         config = ROOT / 'configs' / 'custom' / f'{kind}_r18-w32_custom.py'
-        (root / f'{kind}.py').write_text(SETTINGS.format(config=config))
+        (root / f'{kind}.py').write_text(tiny_config(config=config))
         cfg = Config.fromfile(root / f'{kind}.py')
         model = MODELS.build(cfg.model)
         torch.save(model.state_dict(), root / f'{kind}.pth')

@@ -13,19 +13,8 @@ from mmengine.fileio import load
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# A model of a few thousand parameters, on the tiny data of conftest.py.
-TINY = """
-_base_ = '{config}'
-model = dict(
-    backbone=dict(base_channels=8, norm_cfg=dict(num_groups=2)),
-    neck=dict(in_channels=[8, 16, 32, 64], out_channels=8),
-    bbox_head=dict(
-        in_channels=8, feat_channels=8, stacked_convs=1,
-        norm_cfg=dict(num_groups=2),
-    ),
-    # A model that has hardly been trained is sure of nothing.
-    test_cfg=dict(score_thr=0.0),
-)
+# How the tiny model is trained.
+SCHEDULE = """
 train_dataloader = dict(
     batch_size=2, num_workers=0, persistent_workers=False)
 val_dataloader = dict(
@@ -64,13 +53,13 @@ class ChecksumHook(Hook):
 
 
 @pytest.fixture(scope='module')
-def site(tmp_path_factory, tiny_data):
+def site(tmp_path_factory, tiny_data, tiny_config):
     """A folder with tiny configs, and the environment to use them."""
     root = tmp_path_factory.mktemp('site')
     (root / 'checksum.py').write_text(CHECKSUM)
     for kind in ('retinanet', 'meta-retinanet'):
         config = ROOT / 'configs' / 'custom' / f'{kind}_r18-w32_custom.py'
-        (root / f'{kind}.py').write_text(TINY.format(config=config))
+        (root / f'{kind}.py').write_text(tiny_config(config=config) + SCHEDULE)
     env = dict(
         os.environ,
         DATA_ROOT=str(tiny_data),
