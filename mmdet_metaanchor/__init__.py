@@ -8,7 +8,12 @@ register_config_package()
 
 from .anchor_function import AnchorFunctionGenerator
 from .anchors import customize_anchors, read_anchors, write_anchors
-from .assigners import FasterRCNNAssigner, SSDAssigner, YOLOv3Assigner
+from .assigners import (
+    FasterRCNNAssigner,
+    SSDAssigner,
+    YOLOv3Assigner,
+    ZeroLossAssigner,
+)
 from .bake import bake_anchors
 from .clusters import dimension_clusters
 from .coders import (
@@ -38,6 +43,7 @@ __all__ = [
     'RepairedSSDHead',
     'SSDAssigner',
     'YOLOv3Assigner',
+    'ZeroLossAssigner',
     '__version__',
     'bake_anchors',
     'customize_anchors',

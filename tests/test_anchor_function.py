@@ -66,6 +66,49 @@ def plain_forward(generator, feat, codes):
 
 
 @pytest.mark.parametrize('data_dependent', [False, True])
+def test_low_rank_is_a_product_in_the_place_of_w2(data_dependent):
+    """W2 = sqrt(m) V U."""
+    lean = build(torch.float64, rank=2, data_dependent=data_dependent)
+    full = build(torch.float64, data_dependent=data_dependent)
+    state = lean.state_dict()
+    product = state['residual_layer.weight'] @ state.pop('basis_layer.weight')
+    state['residual_layer.weight'] = product * math.sqrt(HIDDEN)
+    full.load_state_dict(state)
+    feat = torch.randn(2, IN, 5, 4, dtype=torch.float64)
+    codes = torch.randn(6, 2, dtype=torch.float64)
+    torch.testing.assert_close(
+        lean([feat], [codes])[0], full([feat], [codes])[0]
+    )
+
+
+def test_size_of_a_low_rank():
+    """At 80 classes and 256 channels, for classes and for boxes."""
+    sizes = []
+    for outputs in (80, 4):
+        lean = MODELS.build(
+            dict(
+                type='AnchorFunctionGenerator',
+                in_channels=256,
+                out_channels=outputs,
+                rank=8,
+            )
+        )
+        total = sum(p.numel() for p in lean.parameters())
+        sizes.append(total - sum(p.numel() for p in lean.shared.parameters()))
+    # W11, U and V, whose rows are the kernel and the bias of a prior
+    assert sizes == [
+        2 * 128 + 128 * 8 + 8 * (256 * 9 + 1) * outputs for outputs in (80, 4)
+    ]
+    assert sum(sizes) < 3e6
+
+
+@pytest.mark.parametrize('rank', [0, -1])
+def test_refuses_rank(rank):
+    with pytest.raises(ValueError, match=f'positive number, got {rank}'):
+        build(rank=rank)
+
+
+@pytest.mark.parametrize('data_dependent', [False, True])
 def test_equals_the_formula_and_its_gradient(data_dependent):
     generator = build(torch.float64, data_dependent=data_dependent)
     feat = torch.randn(2, IN, 5, 4, dtype=torch.float64, requires_grad=True)

@@ -3,5 +3,11 @@
 from .faster_rcnn import FasterRCNNAssigner
 from .ssd import SSDAssigner
 from .yolov3 import YOLOv3Assigner
+from .zero_loss import ZeroLossAssigner
 
-__all__ = ['FasterRCNNAssigner', 'SSDAssigner', 'YOLOv3Assigner']
+__all__ = [
+    'FasterRCNNAssigner',
+    'SSDAssigner',
+    'YOLOv3Assigner',
+    'ZeroLossAssigner',
+]
