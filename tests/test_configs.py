@@ -108,6 +108,18 @@ def test_data_dependent(load_config):
     assert head.retina_reg.data_dependent
 
 
+def test_rank(load_config):
+    """W11, U and V, for classes and for boxes."""
+    meta = build(load_config(R50.format('3x3-rank8'))).bbox_head
+    extra = sum(
+        p.numel()
+        for part in (meta.retina_cls, meta.retina_reg)
+        for name, p in part.named_parameters()
+        if not name.startswith('shared')
+    )
+    assert extra == 2 * (2 * 128 + 128 * 8) + 8 * 84 * (256 * 9 + 1)
+
+
 @pytest.mark.parametrize('folder', TWINS)
 def test_twins_differ_in_the_head_alone(load_config, folder):
     stock = load_config(f'{folder}/retinanet_r18-w32_{folder}.py')
