@@ -249,6 +249,7 @@ def search_anchors(
         bar.update()
         bar.set_postfix_str(f'mAP {100 * before:.2f} to {100 * best:.2f}')
     bar.close()
+    gc.unfreeze()
     chosen = time.perf_counter()
     if anchors[0]:
         write_anchors(out_dir / 'anchors.json', anchors, mAP=best)
