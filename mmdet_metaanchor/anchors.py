@@ -121,6 +121,14 @@ def build_anchors(
     return generator
 
 
+def list_shapes(generator: MetaAnchorGenerator) -> list[list[tuple]]:
+    """The sizes (w, h) in px of all anchors, one list a level."""
+    return [
+        [tuple(size) for size in level.tolist()]
+        for level in generator.base_shapes
+    ]
+
+
 def read_generator(cfg: Config) -> MetaAnchorGenerator:
     """The anchors that the config of a detector trains with, stock or ours.
 

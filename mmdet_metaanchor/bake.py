@@ -12,6 +12,7 @@ from mmdet.registry import TASK_UTILS
 from mmengine.config import Config
 from torch import Tensor, nn
 
+from .anchors import list_shapes
 from .coders import DeltaXYWHVarianceBBoxCoder
 from .prior_generator import MetaAnchorGenerator
 from .retina_head import MetaRetinaHead
@@ -116,10 +117,7 @@ def _stock_priors(
         args = {k: v for k, v in grid.items() if k != 'type'}
         if _same(AnchorGenerator(**args).base_anchors, generator.base_anchors):
             return grid, None
-    sizes = [
-        [tuple(size) for size in level.tolist()]
-        for level in generator.base_shapes
-    ]
+    sizes = list_shapes(generator)
     priors = dict(
         type='YOLOAnchorGenerator', strides=strides, base_sizes=sizes
     )

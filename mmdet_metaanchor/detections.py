@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from .anchors import build_anchors, restored_anchors
+from .anchors import build_anchors, list_shapes, restored_anchors
 from .prior_generator import MetaAnchorGenerator
 
 # (w, h) in px, one list a level.
@@ -17,18 +17,16 @@ AnchorSet = Sequence[Sequence[tuple[float, float]]]
 MAX_SCORES = 2**24
 
 
-def list_shapes(generator: MetaAnchorGenerator) -> list[list[tuple]]:
-    """The sizes (w, h) in px of all anchors, one list a level."""
-    return [
-        [tuple(size) for size in level.tolist()]
-        for level in generator.base_shapes
-    ]
-
-
 def take_apart(generator: MetaAnchorGenerator) -> list[AnchorSet]:
     """A set of one anchor a level for every anchor of a generator."""
     levels = list_shapes(generator)
     return [[[size] for size in sizes] for sizes in zip(*levels, strict=True)]
+
+
+def unite(sets: Sequence[AnchorSet]) -> list[list[tuple[float, float]]]:
+    """One set of the anchors of several, in their order."""
+    levels = zip(*sets, strict=True)
+    return [[anchor for part in parts for anchor in part] for parts in levels]
 
 
 @torch.no_grad()
@@ -73,8 +71,11 @@ def collect_detections(
                 feat[:, 0].numel() for feat in feats
             )
             for group in _groups(sets, MAX_SCORES // scores_an_anchor):
-                together, owners = _unite([sets[i] for i in group])
-                head.set_prior_generator(build_anchors(together, trained))
+                members = [sets[i] for i in group]
+                owners = _owners(members)
+                head.set_prior_generator(
+                    build_anchors(unite(members), trained)
+                )
                 for image in _detect(head, towers, owners, metas, len(group)):
                     for index, result in zip(group, image, strict=True):
                         found[index].append(result[:most].cpu())
@@ -93,18 +94,14 @@ def _groups(sets: Sequence[AnchorSet], most: int) -> Iterator[list[int]]:
     yield group
 
 
-def _unite(sets: Sequence[AnchorSet]) -> tuple[list, list[Tensor]]:
-    """One set of several, and the set of its every anchor, level by level."""
-    levels = list(zip(*sets, strict=True))
-    return (
-        [[anchor for part in parts for anchor in part] for parts in levels],
-        [
-            torch.arange(len(parts)).repeat_interleave(
-                torch.tensor([len(part) for part in parts])
-            )
-            for parts in levels
-        ],
-    )
+def _owners(sets: Sequence[AnchorSet]) -> list[Tensor]:
+    """The set of every anchor of united sets, level by level."""
+    return [
+        torch.arange(len(parts)).repeat_interleave(
+            torch.tensor([len(part) for part in parts])
+        )
+        for parts in zip(*sets, strict=True)
+    ]
 
 
 def _detect(

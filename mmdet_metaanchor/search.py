@@ -15,9 +15,9 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
-from .anchors import write_anchors
-from .detections import AnchorSet, collect_detections, list_shapes
-from .files import write_json
+from .anchors import list_shapes, write_anchors
+from .detections import AnchorSet, collect_detections, unite
+from .files import read_json, write_json
 from .prior_generator import MetaAnchorGenerator
 from .scorer import COCO, Scorer
 
@@ -90,7 +90,7 @@ class Log:
         self.settings = json.loads(json.dumps(settings))
         self.steps = []
         if path.is_file():
-            content = json.loads(path.read_text())
+            content = read_json(path)
             if content.get('settings') != self.settings:
                 raise ValueError(
                     f'{path} is of a search with other settings; remove it, '
@@ -237,13 +237,16 @@ def search_anchors(
     best = max([before, *(s.score for s in log.steps if s.kept)])
     out_dir.mkdir(parents=True, exist_ok=True)
     bar = tqdm(total=steps, desc='search', initial=len(log.steps))
-    anchors = _kept(first, candidates, log.steps)
+    kept = [candidates[step.candidate] for step in log.steps if step.kept]
+    anchors = unite([first, *kept])
+    if anchors[0]:
+        write_anchors(out_dir / 'anchors.json', anchors, mAP=best)
     for step in greedy_search(
         scorer, start, found, steps, patience, seed, log.steps
     ):
         log.add(step)
         if step.kept:
-            anchors = _kept(first, candidates, log.steps)
+            anchors = unite([anchors, candidates[step.candidate]])
             write_anchors(out_dir / 'anchors.json', anchors, mAP=step.score)
         best = max(best, step.score)
         bar.update()
@@ -251,8 +254,6 @@ def search_anchors(
     bar.close()
     gc.unfreeze()
     chosen = time.perf_counter()
-    if anchors[0]:
-        write_anchors(out_dir / 'anchors.json', anchors, mAP=best)
     scores = None
     if held and anchors[0]:
         sets = [first, anchors] if first[0] else [anchors]
@@ -264,11 +265,3 @@ def search_anchors(
         scores,
         (collected - began, chosen - collected),
     )
-
-
-def _kept(
-    first: AnchorSet, candidates: Sequence[AnchorSet], steps: Sequence[Step]
-) -> list[list[tuple[float, float]]]:
-    kept = [candidates[step.candidate] for step in steps if step.kept]
-    levels = zip(first, *kept, strict=True)
-    return [[size for part in level for size in part] for level in levels]

@@ -133,6 +133,7 @@ def main() -> None:
             dict(
                 config=args.config,
                 checkpoint=args.checkpoint,
+                cfg_options=args.cfg_options,
                 split=args.split,
             ),
         )
