@@ -159,8 +159,7 @@ class MetaAnchorGenerator(AnchorGenerator):
         at_rest = self.base_anchors
         codes = self.codes()
         unique, index = torch.cat(codes).unique(dim=0, return_inverse=True)
-        draw = torch.empty_like(unique).uniform_(-self.jitter, self.jitter)
-        moves = draw[index].split([len(code) for code in codes])
+        moves = self._draw(unique)[index].split([len(code) for code in codes])
         self.base_anchors = self._resized(
             [
                 shapes * move.flip(-1).exp()
@@ -171,6 +170,10 @@ class MetaAnchorGenerator(AnchorGenerator):
             yield
         finally:
             self.base_anchors = at_rest
+
+    def _draw(self, codes: Tensor) -> Tensor:
+        """Random moves of codes, of the same shape, in log-space."""
+        return torch.empty_like(codes).uniform_(-self.jitter, self.jitter)
 
     def _resized(self, shapes: Sequence[Tensor]) -> list[Tensor]:
         """Boxes (x1, y1, x2, y2) in px of other sizes, same centres."""

@@ -1,12 +1,11 @@
 """Search anchors for a trained MetaAnchor detector, greedily."""
 
 import argparse
-import copy
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
-from mmengine.registry import DATASETS, init_default_scope
+from mmengine.registry import init_default_scope
 
 from mmdet_metaanchor.anchors import (
     build_anchors,
@@ -14,6 +13,7 @@ from mmdet_metaanchor.anchors import (
     find_heads,
     parse_anchors,
 )
+from mmdet_metaanchor.datasets.coco import read_images
 from mmdet_metaanchor.detections import take_apart
 from mmdet_metaanchor.launch import (
     keep_freed_memory,
@@ -80,21 +80,6 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--seed', type=int, default=0, help='of all draws')
     return parser.parse_args()
-
-
-def read_images(cfg: Config, split: str):
-    """The images of a split as the test pipeline gives them."""
-    source = cfg[f'{split}_dataloader'].dataset
-    if 'ann_file' not in source:
-        raise ValueError(
-            f'{split}_dataloader.dataset is a {source.type} without an '
-            'ann_file of its own'
-        )
-    wanted = copy.deepcopy(cfg.test_dataloader.dataset)
-    for key in ('type', 'data_root', 'ann_file', 'data_prefix', 'metainfo'):
-        if key in source:
-            wanted[key] = source[key]
-    return DATASETS.build(wanted)
 
 
 def main() -> None:

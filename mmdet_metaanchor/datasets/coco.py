@@ -1,7 +1,12 @@
-"""Reading what a config must know of a folder in COCO format."""
+"""Data sets in COCO format: what a config must know, the images of a split."""
 
+import copy
 import json
 from pathlib import Path
+
+from mmdet.datasets import CocoDataset
+from mmengine.config import Config
+from mmengine.registry import DATASETS
 
 
 def read_classes(data_root: str) -> tuple[str, ...]:
@@ -38,3 +43,26 @@ def read_classes(data_root: str) -> tuple[str, ...]:
             f'differ: {listed["train.json"]} and {listed["val.json"]}'
         )
     return tuple(name for _, name in listed['train.json'])
+
+
+def read_images(cfg: Config, split: str) -> CocoDataset:
+    """The images of a split as the test pipeline gives them.
+
+    Args:
+        cfg (Config): Config of a detector.
+        split (str): 'train', 'val' or 'test'.
+
+    Raises:
+        ValueError: The data set of the split wraps others.
+    """
+    source = cfg[f'{split}_dataloader'].dataset
+    if 'ann_file' not in source:
+        raise ValueError(
+            f'{split}_dataloader.dataset is a {source.type} without an '
+            'ann_file of its own'
+        )
+    wanted = copy.deepcopy(cfg.test_dataloader.dataset)
+    for key in ('type', 'data_root', 'ann_file', 'data_prefix', 'metainfo'):
+        if key in source:
+            wanted[key] = source[key]
+    return DATASETS.build(wanted)

@@ -1,8 +1,6 @@
 """What the demo found, as a table, as Markdown and as JSON."""
 
-import platform
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 
 from rich import box
@@ -10,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..files import replacing, write_json
-from ..version import __version__
+from ..machine import describe_versions
 
 # Names of CocoMetric (coco/bbox_mAP, ...), and as column headings.
 METRICS = {
@@ -89,11 +87,7 @@ def write_report(
     Returns:
         Path: ``report.md``.
     """
-    names = ('torch', 'mmengine', 'mmcv', 'mmdet')
-    versions = {name: str(import_module(name).__version__) for name in names}
-    versions.update(
-        mmdet_metaanchor=__version__, python=platform.python_version()
-    )
+    versions = describe_versions()
     write_json(
         out_dir / 'report.json',
         dict(

@@ -5,8 +5,6 @@ A training that was interrupted goes on, and a finished one is not repeated.
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import time
@@ -14,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-import torch
 from mmengine.config import Config
 
 from ..files import write_json
 from ..launch import add_common_arguments, load_config
+from ..machine import describe_machine
 
 
 class Twin(NamedTuple):
@@ -204,26 +202,3 @@ def _run_trainer(twin, folder, checkpoint, options, log) -> None:
 def _count_images(dataset: Config) -> int:
     path = Path(dataset.data_root, dataset.ann_file)
     return len(json.loads(path.read_text())['images'])
-
-
-def describe_machine() -> dict:
-    """What a training runs on: ``cores``, ``device`` and ``torch``."""
-    if torch.cuda.is_available():
-        device = torch.cuda.get_device_name()
-    else:
-        device = f'CPU, {_cpu_name()}'
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on Linux
-        cores = os.cpu_count()
-    return dict(cores=cores, device=device, torch=torch.__version__)
-
-
-def _cpu_name() -> str:
-    # platform knows only the architecture on most Linux machines.
-    info = Path('/proc/cpuinfo')
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith('model name'):
-                return line.partition(':')[2].strip()
-    return platform.processor() or platform.machine()

@@ -1,0 +1,1 @@
+"""A grid of trainings from one config: run, resumed, tested, reported."""

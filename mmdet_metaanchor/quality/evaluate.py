@@ -1,0 +1,130 @@
+"""Tests of a trained run: other data, other anchors, the same checkpoint.
+
+``python -m mmdet_metaanchor.quality.evaluate GRID RUN CONFIG CHECKPOINT OUT``
+"""
+
+import argparse
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from ..anchors import Anchors, customize_anchors, list_shapes
+from ..boxes import read_boxes
+from ..clusters import cluster_anchors
+from ..datasets.coco import read_images
+from ..demo.report import read_metrics
+from ..files import write_json
+from ..launch import build_runner, load_strictly
+from ..search import paper_candidates, search_anchors
+from .grid import Grid, Run, Test
+
+SEARCH_IMAGES = 50
+
+
+def evaluate(
+    grid: Grid, run: Run, config: Path, checkpoint: Path, work_dir: Path
+) -> dict[str, dict]:
+    """Test a checkpoint as the tables ask for.
+
+    Args:
+        grid (Grid): Where the names of the tests are explained.
+        run (Run): What was trained.
+        config (Path): Its config.
+        checkpoint (Path): Its checkpoint.
+        work_dir (Path): Folder for logs and for the anchors that are found.
+
+    Returns:
+        dict[str, dict]: By ``str(test)``: COCO ``metrics``, fractions, the
+        number of anchors ``per_cell``, and their sizes (w, h) in px if they
+        were chosen, ``anchors``.
+    """
+    results = {}
+    for data in dict.fromkeys(test.data for test in run.tests):
+        with grid.environment(data):
+            cfg = Config.fromfile(config)
+        cfg.work_dir = str(work_dir / data)
+        cfg.launcher = 'none'
+        # To MMEngine, visualizers of one name are one, whatever the runner.
+        cfg.visualizer.name = cfg.experiment_name = f'{run.name}_{data}'
+        runner = build_runner(cfg)
+        load_strictly(runner, str(checkpoint))
+        # 'trained' is first, because it is what others start from.
+        tests = [test for test in run.tests if test.data == data]
+        for test in sorted(tests, key=lambda test: test.anchors != 'trained'):
+            results[str(test)] = _test(grid, test, runner, cfg)
+    return results
+
+
+def _test(grid: Grid, test: Test, runner: Runner, cfg: Config) -> dict:
+    model = runner.model
+    trained = model.bbox_head.prior_generator
+    chosen = None
+    if test.anchors != 'trained':
+        chosen = grid.anchors.get(test.anchors)
+        anchors = chosen or choose_anchors(test.anchors, runner, cfg)
+        customize_anchors(model, anchors)
+    result = dict(
+        metrics=read_metrics(runner.test()),
+        per_cell=model.bbox_head.num_base_priors,
+    )
+    if test.anchors != 'trained':
+        if chosen is None:
+            result['anchors'] = [
+                [[round(side, 2) for side in size] for size in level]
+                for level in list_shapes(model.bbox_head.prior_generator)
+            ]
+        model.bbox_head.set_prior_generator(trained)
+    return result
+
+
+def choose_anchors(how: str, runner: Runner, cfg: Config) -> Anchors:
+    """Clusters of the boxes of train, or searched on some of its images.
+
+    Args:
+        how (str): One of :data:`.grid.CHOSEN`.
+        runner (Runner): It has the model, with the anchors of the training.
+        cfg (Config): Its config.
+    """
+    head = runner.model.bbox_head
+    trained = head.prior_generator
+    images = read_images(cfg, 'train')
+    anchors = list_shapes(trained)
+    if 'clustered' in how:
+        pipeline = cfg.test_dataloader.dataset.pipeline
+        boxes = read_boxes(images.ann_file, pipeline)
+        anchors = cluster_anchors(boxes.sizes, trained)
+    if 'searched' not in how:
+        return anchors
+    candidates = paper_candidates(trained)
+    customize_anchors(runner.model, anchors)
+    try:
+        return search_anchors(
+            runner.model,
+            images,
+            Path(cfg.work_dir, how),
+            candidates,
+            images=SEARCH_IMAGES,
+            held_images=0,
+        ).anchors
+    finally:
+        head.set_prior_generator(trained)
+
+
+def main() -> None:
+    """What the module does as a program."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ('grid', 'run', 'config', 'checkpoint', 'out'):
+        parser.add_argument(name)
+    args = parser.parse_args()
+    grid = Grid(args.grid)
+    run = next(run for run in grid.runs() if run.name == args.run)
+    out = Path(args.out)
+    results = evaluate(
+        grid, run, Path(args.config), Path(args.checkpoint), out.parent
+    )
+    write_json(out, results)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,182 @@
+"""What a grid config says: trainings, tests and tables."""
+
+import copy
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import environ
+from pathlib import Path
+from typing import NamedTuple
+
+from mmengine.config import Config
+
+# Anchors of a test that are not in the config; see docs/benchmark.md.
+CHOSEN = ('trained', 'clustered', 'searched', 'clustered+searched')
+KEYS = ('seeds', 'detectors', 'data', 'anchors', 'variants', 'tables')
+# What decides the outcome of a training, wherever it runs.
+ESSENTIAL = ('model', 'optim_wrapper', 'param_scheduler', 'train_cfg')
+
+
+class Test(NamedTuple):
+    """Val images of a data set, and anchors: names in the grid config."""
+
+    data: str
+    anchors: str
+
+    def __str__(self) -> str:
+        return f'{self.data}, {self.anchors}'
+
+
+class Cell(NamedTuple):
+    """A number of a table: which training, tested how."""
+
+    variant: str
+    test: Test
+
+
+class Run(NamedTuple):
+    """A training with one seed, and its tests."""
+
+    variant: str
+    seed: int
+    tests: tuple[Test, ...]
+
+    def __str__(self) -> str:
+        return f'{self.variant}, seed {self.seed}'
+
+    @property
+    def name(self) -> str:
+        """str: Name of its folder and of its file."""
+        return f'{self.variant}_seed{self.seed}'
+
+
+class Grid:
+    """A grid config, checked.
+
+    It is a config file of MMEngine with
+
+    - ``seeds``, a list;
+    - ``detectors``, configs by name: files, or ``package::name``;
+    - ``data``, by name: ``dict(env=dict(NAME=value))``, the variables of the
+      environment that the detectors' configs read, and ``make``, the
+      arguments of :func:`make_digits` where the digits are to be made;
+    - ``anchors``, by name: what :func:`customize_anchors` takes;
+    - ``variants``, by name: ``dict(detector=, data=, settings=)``, the last
+      one being what a config that inherits from the detector's would hold;
+    - ``tables``, by name: ``title``, ``columns``, ``rows``, lists of a label
+      and one cell a column, ``versus`` ('column' or 'row': the first of them
+      is what differences are to) and ``check``, the row to repeat. A cell is
+      a variant, or a list of a variant, data and anchors.
+
+    Args:
+        path (str | Path): The file.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        ValueError: A key is missing, or a name is used and not defined.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        cfg = Config.fromfile(path)
+        missing = [key for key in KEYS if key not in cfg]
+        if missing:
+            raise ValueError(
+                f'{path} is not a grid: it lacks {", ".join(missing)}'
+            )
+        self.path = Path(path)
+        self.seeds = list(cfg.seeds)
+        self.detectors = cfg.detectors.to_dict()
+        self.data = cfg.data.to_dict()
+        self.anchors = cfg.anchors.to_dict()
+        self.variants = cfg.variants.to_dict()
+        self.tables = {
+            name: table
+            for name, table in cfg.tables.to_dict().items()
+            if table is not None  # how a config drops one that it inherits
+        }
+        for name, variant in self.variants.items():
+            if not re.fullmatch(r'[\w.+-]+', name):
+                raise ValueError(f'variant {name!r} cannot name a folder')
+            self._known('detectors', variant['detector'], name)
+            self._known('data', variant['data'], name)
+        for cell in self.cells():
+            self._known('data', cell.test.data, cell.variant)
+            if cell.test.anchors not in CHOSEN:
+                self._known('anchors', cell.test.anchors, cell.variant)
+
+    def _known(self, key: str, name: str, user: str) -> None:
+        if name not in getattr(self, key):
+            raise ValueError(
+                f'{user!r} asks for {name!r}, which is not one of the {key} '
+                f'of {self.path}: {", ".join(map(str, getattr(self, key)))}'
+            )
+
+    def cell(self, entry: str | list) -> Cell:
+        """A cell as it stands in a row; ``None`` stays empty."""
+        if entry is None:
+            return None
+        if isinstance(entry, str):
+            entry = [entry]
+        variant, *test = entry
+        self._known('variants', variant, 'a table')
+        defaults = (self.variants[variant]['data'], 'trained')
+        return Cell(variant, Test(*test, *defaults[len(test) :]))
+
+    def rows(self, table: str) -> dict[str, list[Cell | None]]:
+        """Cells of a table by the label of their row."""
+        return {
+            label: [self.cell(entry) for entry in entries]
+            for label, *entries in self.tables[table]['rows']
+        }
+
+    def cells(self) -> Iterator[Cell]:
+        """Cells of all tables, in their order."""
+        for table in self.tables:
+            for row in self.rows(table).values():
+                yield from (cell for cell in row if cell is not None)
+
+    def runs(self) -> list[Run]:
+        """The trainings that the tables need, in their order."""
+        tests = {}
+        for cell in self.cells():
+            tests.setdefault(cell.variant, {})[cell.test] = None
+        return [
+            Run(variant, seed, tuple(tests[variant]))
+            for variant in tests
+            for seed in self.seeds
+        ]
+
+    def settings(self, variant: str) -> dict:
+        """What a run's file records of how it was trained.
+
+        ``digest`` sums up the settings that its configs came to, so that a
+        run made before one of them was edited is noticed.
+        """
+        definition = self.variants[variant]
+        with self.environment(definition['data']):
+            cfg = Config.fromfile(self.detectors[definition['detector']])
+        # A copy, because merging takes `_delete_` out of what it is given.
+        cfg.merge_from_dict(copy.deepcopy(definition.get('settings', {})))
+        resolved = {key: cfg.get(key) for key in ESSENTIAL}
+        text = json.dumps(resolved, default=str, sort_keys=True)
+        recorded = dict(
+            config=self.detectors[definition['detector']],
+            data=self.data[definition['data']],
+            settings=definition.get('settings', {}),
+            digest=hashlib.sha256(text.encode()).hexdigest()[:12],
+        )
+        # As a file gives it back: tuples are lists there.
+        return json.loads(json.dumps(recorded))
+
+    @contextmanager
+    def environment(self, data: str) -> Iterator[None]:
+        """Let configs that are read in the block find a data set."""
+        before = dict(environ)
+        environ.update(self.data[data].get('env', {}))
+        try:
+            yield
+        finally:
+            environ.clear()
+            environ.update(before)

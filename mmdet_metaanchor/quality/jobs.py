@@ -1,0 +1,247 @@
+"""Trainings of a grid: side by side, in processes of their own, resumable."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from pathlib import Path
+
+import torch
+
+from ..datasets.digits import make_digits
+from ..demo.twins import last_checkpoint
+from ..files import read_json, write_json
+from ..machine import describe_machine, describe_versions
+from .grid import Grid, Run
+from .progress import Progress
+
+ROOT = Path(__file__).resolve().parents[2]
+# The part of a line of MMEngine's log that says how far a training is.
+POSITION = re.compile(r'(?:Epoch|Iter)\(train\).*?eta: [\d:, day]+\d')
+
+
+class Jobs:
+    """Runs of a grid, trained and tested.
+
+    A run that has ended is a JSON file in ``results``; what has such a file is
+    not done again, wherever that was. Config, log and checkpoint of a run are
+    in a folder of ``work_dir``, from which an interrupted one goes on.
+
+    Args:
+        grid (Grid): The grid.
+        results (Path): Folder for the JSON files.
+        work_dir (Path): Folder for everything else.
+        number (int): Runs side by side, which share the cores.
+        gpus (int): GPUs of a run; more than one starts tools/dist_train.sh.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        results: Path,
+        work_dir: Path,
+        number: int = 1,
+        gpus: int = 1,
+    ) -> None:
+        self.grid = grid
+        self.results = results
+        self.work_dir = work_dir.resolve()
+        self.number = number
+        self.gpus = gpus
+        self._processes = set()
+
+    def read(self, run: Run) -> dict | None:
+        """The record of a run that has ended, or ``None``.
+
+        Raises:
+            ValueError: The file is of a run with other settings.
+        """
+        path = self.results / f'{run.name}.json'
+        if not path.is_file():
+            return None
+        record = read_json(path)
+        settings = self.grid.settings(run.variant)
+        if record['settings'] != settings:
+            raise ValueError(
+                f'{path} was made with the settings {record["settings"]}, '
+                f'and {run.variant} has {settings} now; remove the file, or '
+                'choose another folder for the results'
+            )
+        missing = {str(test) for test in run.tests} - record['tests'].keys()
+        return None if missing else record
+
+    def run(self, runs: Sequence[Run]) -> list[str]:
+        """Do what is not done yet.
+
+        Returns:
+            list[str]: A line for every run that failed.
+        """
+        waiting = [run for run in runs if self.read(run) is None]
+        for data in {
+            self.grid.variants[run.variant]['data'] for run in waiting
+        }:
+            self._make(data)
+        for data in {test.data for run in waiting for test in run.tests}:
+            self._make(data)
+        failures = []
+        with (
+            Progress(len(runs), len(runs) - len(waiting), self.number) as bar,
+            ThreadPoolExecutor(self.number) as pool,
+        ):
+            futures = {
+                pool.submit(self._do, run, bar.follow(str(run))): run
+                for run in waiting
+            }
+            try:
+                while futures:
+                    # With a timeout, so that Ctrl-C is heard.
+                    done, _ = wait(futures, 1, FIRST_COMPLETED)
+                    for future in done:
+                        run = futures.pop(future)
+                        error = future.exception()
+                        if error is None:
+                            bar.done(str(run), future.result())
+                        else:
+                            failures.append(f'{run}: {error}')
+                            bar.failed(failures[-1])
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                self._stop()
+                raise
+        return failures
+
+    def _make(self, data: str) -> None:
+        """Make the digits of a data set, if it is made of digits."""
+        settings = self.grid.data[data].get('make')
+        if settings is not None:
+            folder = self.grid.data[data]['env']['DIGITS_ROOT']
+            make_digits(folder, **settings)
+
+    def _do(self, run: Run, follow: Callable) -> dict:
+        folder = self.work_dir / run.name
+        folder.mkdir(parents=True, exist_ok=True)
+        began = time.monotonic()
+        settings = self.grid.settings(run.variant)
+        config = self._write_config(run, folder)
+        checkpoint = self._train(run, config, folder, settings, follow)
+        trained = time.monotonic()
+        out = folder / 'tests.json'
+        follow('testing')
+        self._call(
+            [sys.executable, '-m', f'{__package__}.evaluate']
+            + [str(self.grid.path), run.name, str(config)]
+            + [str(checkpoint), str(out)],
+            run,
+            folder / 'test.log',
+        )
+        record = dict(
+            variant=run.variant,
+            seed=run.seed,
+            settings=settings,
+            tests=read_json(out),
+            seconds=dict(
+                training=round(trained - began, 1),
+                tests=round(time.monotonic() - trained, 1),
+            ),
+            side_by_side=self.number,
+            machine=describe_machine(),
+            versions=describe_versions(),
+        )
+        self.results.mkdir(parents=True, exist_ok=True)
+        write_json(self.results / f'{run.name}.json', record)
+        return record
+
+    def _write_config(self, run: Run, folder: Path) -> Path:
+        """A config that inherits from the detector's."""
+        variant = self.grid.variants[run.variant]
+        base = self.grid.detectors[variant['detector']]
+        if '::' not in base:
+            base = str(Path(base).resolve())
+        settings = dict(variant.get('settings', {}))
+        settings['randomness'] = dict(seed=run.seed)
+        lines = [f'{key} = {value!r}' for key, value in settings.items()]
+        path = folder / 'config.py'
+        path.write_text('\n'.join([f'_base_ = {base!r}', *lines, '']))
+        return path
+
+    def _train(self, run, config, folder, settings, follow) -> Path:
+        """Train, or go on, or do nothing where that is done."""
+        memo = folder / 'training.json'
+        if memo.is_file():
+            before = read_json(memo)
+            if before['settings'] != settings:
+                raise ValueError(
+                    f'{folder} holds a training with other settings; remove '
+                    'it, or choose another work dir'
+                )
+            if before['done'] and last_checkpoint(folder).is_file():
+                return last_checkpoint(folder)
+        write_json(memo, dict(settings=settings, done=False))
+        if self.gpus > 1:
+            command = ['bash', str(ROOT / 'tools/dist_train.sh'), str(config)]
+            command += [str(self.gpus)]
+        else:
+            command = [sys.executable, str(ROOT / 'tools/train.py')]
+            command += [str(config)]
+        command += ['--work-dir', str(folder)]
+        if last_checkpoint(folder).is_file():
+            command += ['--resume', str(last_checkpoint(folder))]
+        self._call(command, run, folder / 'train.log', follow)
+        write_json(memo, dict(settings=settings, done=True))
+        return last_checkpoint(folder)
+
+    def _call(
+        self,
+        command: list[str],
+        run: Run,
+        log: Path,
+        follow: Callable | None = None,
+    ) -> None:
+        """A process whose output goes to a log.
+
+        Raises:
+            RuntimeError: It ended with another exit status than 0.
+        """
+        env = dict(os.environ)
+        env.update(
+            self.grid.data[self.grid.variants[run.variant]['data']].get(
+                'env', {}
+            )
+        )
+        env['PYTHONPATH'] = os.pathsep.join(
+            filter(None, [str(ROOT), env.get('PYTHONPATH')])
+        )
+        if not torch.cuda.is_available():
+            cores = max(1, describe_machine()['cores'] // self.number)
+            env['OMP_NUM_THREADS'] = env['MKL_NUM_THREADS'] = str(cores)
+        with (
+            open(log, 'a', encoding='utf-8') as file,
+            subprocess.Popen(
+                command,
+                env=env,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors='replace',
+                # A group of its own: its data loaders end with it.
+                start_new_session=True,
+            ) as process,
+        ):
+            self._processes.add(process)
+            for line in process.stdout:
+                file.write(line)
+                position = POSITION.search(line)
+                if follow is not None and position is not None:
+                    follow(position[0])
+            process.wait()
+            self._processes.discard(process)
+        if process.returncode:
+            raise RuntimeError(f'exit status {process.returncode}, see {log}')
+
+    def _stop(self) -> None:
+        for process in list(self._processes):
+            os.killpg(process.pid, signal.SIGTERM)
