@@ -172,11 +172,18 @@ class Grid:
 
     @contextmanager
     def environment(self, data: str) -> Iterator[None]:
-        """Let configs that are read in the block find a data set."""
-        before = dict(environ)
-        environ.update(self.data[data].get('env', {}))
+        """Let configs that are read in the block find a data set.
+
+        Not for threads, which have one environment between them.
+        """
+        variables = self.data[data].get('env', {})
+        before = {name: environ.get(name) for name in variables}
+        environ.update(variables)
         try:
             yield
         finally:
-            environ.clear()
-            environ.update(before)
+            for name, value in before.items():
+                if value is None:
+                    del environ[name]
+                else:
+                    environ[name] = value

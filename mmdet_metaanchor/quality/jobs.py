@@ -93,7 +93,12 @@ class Jobs:
             ThreadPoolExecutor(self.number) as pool,
         ):
             futures = {
-                pool.submit(self._do, run, bar.follow(str(run))): run
+                pool.submit(
+                    self._do,
+                    run,
+                    self.grid.settings(run.variant),
+                    bar.follow(str(run)),
+                ): run
                 for run in waiting
             }
             try:
@@ -121,11 +126,10 @@ class Jobs:
             folder = self.grid.data[data]['env']['DIGITS_ROOT']
             make_digits(folder, **settings)
 
-    def _do(self, run: Run, follow: Callable) -> dict:
+    def _do(self, run: Run, settings: dict, follow: Callable) -> dict:
         folder = self.work_dir / run.name
         folder.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
-        settings = self.grid.settings(run.variant)
         config = self._write_config(run, folder)
         checkpoint = self._train(run, config, folder, settings, follow)
         trained = time.monotonic()
