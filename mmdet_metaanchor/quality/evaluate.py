@@ -1,9 +1,11 @@
 """Tests of a trained run: other data, other anchors, the same checkpoint.
 
-``python -m mmdet_metaanchor.quality.evaluate GRID RUN CONFIG CHECKPOINT OUT``
+``python -m mmdet_metaanchor.quality.evaluate GRID RUN CONFIG CHECKPOINT OUT``,
+RUN being a :class:`Run` in JSON.
 """
 
 import argparse
+import json
 from pathlib import Path
 
 from mmengine.config import Config
@@ -17,7 +19,7 @@ from ..demo.report import read_metrics
 from ..files import write_json
 from ..launch import build_runner, load_strictly
 from ..search import paper_candidates, search_anchors
-from .grid import Grid, Run, Test
+from .grid import Evaluation, Grid, Run
 
 SEARCH_IMAGES = 50
 
@@ -56,7 +58,7 @@ def evaluate(
     return results
 
 
-def _test(grid: Grid, test: Test, runner: Runner, cfg: Config) -> dict:
+def _test(grid: Grid, test: Evaluation, runner: Runner, cfg: Config) -> dict:
     model = runner.model
     trained = model.bbox_head.prior_generator
     chosen = None
@@ -118,7 +120,8 @@ def main() -> None:
         parser.add_argument(name)
     args = parser.parse_args()
     grid = Grid(args.grid)
-    run = next(run for run in grid.runs() if run.name == args.run)
+    variant, seed, tests = json.loads(args.run)
+    run = Run(variant, seed, tuple(Evaluation(*test) for test in tests))
     out = Path(args.out)
     results = evaluate(
         grid, run, Path(args.config), Path(args.checkpoint), out.parent

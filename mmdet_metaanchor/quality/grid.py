@@ -1,6 +1,5 @@
 """What a grid config says: trainings, tests and tables."""
 
-import copy
 import hashlib
 import json
 import re
@@ -19,7 +18,7 @@ KEYS = ('seeds', 'detectors', 'data', 'anchors', 'variants', 'tables')
 ESSENTIAL = ('model', 'optim_wrapper', 'param_scheduler', 'train_cfg')
 
 
-class Test(NamedTuple):
+class Evaluation(NamedTuple):
     """Val images of a data set, and anchors: names in the grid config."""
 
     data: str
@@ -33,7 +32,7 @@ class Cell(NamedTuple):
     """A number of a table: which training, tested how."""
 
     variant: str
-    test: Test
+    test: Evaluation
 
 
 class Run(NamedTuple):
@@ -41,7 +40,7 @@ class Run(NamedTuple):
 
     variant: str
     seed: int
-    tests: tuple[Test, ...]
+    tests: tuple[Evaluation, ...]
 
     def __str__(self) -> str:
         return f'{self.variant}, seed {self.seed}'
@@ -67,8 +66,9 @@ class Grid:
       one being what a config that inherits from the detector's would hold;
     - ``tables``, by name: ``title``, ``columns``, ``rows``, lists of a label
       and one cell a column, ``versus`` ('column' or 'row': the first of them
-      is what differences are to) and ``check``, the row to repeat. A cell is
-      a variant, or a list of a variant, data and anchors.
+      is what differences are to) and ``check``, row and column of the cell
+      that a reader's check repeats. A cell is a variant, or a list of a
+      variant, data and anchors.
 
     Args:
         path (str | Path): The file.
@@ -86,6 +86,7 @@ class Grid:
                 f'{path} is not a grid: it lacks {", ".join(missing)}'
             )
         self.path = Path(path)
+        self._settings = {}
         self.seeds = list(cfg.seeds)
         self.detectors = cfg.detectors.to_dict()
         self.data = cfg.data.to_dict()
@@ -122,7 +123,7 @@ class Grid:
         variant, *test = entry
         self._known('variants', variant, 'a table')
         defaults = (self.variants[variant]['data'], 'trained')
-        return Cell(variant, Test(*test, *defaults[len(test) :]))
+        return Cell(variant, Evaluation(*test, *defaults[len(test) :]))
 
     def rows(self, table: str) -> dict[str, list[Cell | None]]:
         """Cells of a table by the label of their row."""
@@ -148,17 +149,32 @@ class Grid:
             for seed in self.seeds
         ]
 
+    def config(self, variant: str, **settings) -> str:
+        """Text of the config of a training, which inherits the detector's.
+
+        Args:
+            variant (str): Its name.
+            **settings: More of them, e.g. the seed.
+        """
+        definition = self.variants[variant]
+        base = self.detectors[definition['detector']]
+        if '::' not in base:
+            base = str(Path(base).resolve())
+        settings = {**definition.get('settings', {}), **settings}
+        lines = [f'{key} = {value!r}' for key, value in settings.items()]
+        return '\n'.join([f'_base_ = {base!r}', *lines, ''])
+
     def settings(self, variant: str) -> dict:
         """What a run's file records of how it was trained.
 
         ``digest`` sums up the settings that its configs came to, so that a
         run made before one of them was edited is noticed.
         """
+        if variant in self._settings:
+            return self._settings[variant]
         definition = self.variants[variant]
         with self.environment(definition['data']):
-            cfg = Config.fromfile(self.detectors[definition['detector']])
-        # A copy, because merging takes `_delete_` out of what it is given.
-        cfg.merge_from_dict(copy.deepcopy(definition.get('settings', {})))
+            cfg = Config.fromstring(self.config(variant), '.py')
         resolved = {key: cfg.get(key) for key in ESSENTIAL}
         text = json.dumps(resolved, default=str, sort_keys=True)
         recorded = dict(
@@ -168,7 +184,8 @@ class Grid:
             digest=hashlib.sha256(text.encode()).hexdigest()[:12],
         )
         # As a file gives it back: tuples are lists there.
-        return json.loads(json.dumps(recorded))
+        self._settings[variant] = json.loads(json.dumps(recorded))
+        return self._settings[variant]
 
     @contextmanager
     def environment(self, data: str) -> Iterator[None]:

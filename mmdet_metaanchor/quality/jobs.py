@@ -1,5 +1,6 @@
 """Trainings of a grid: side by side, in processes of their own, resumable."""
 
+import json
 import os
 import re
 import signal
@@ -53,6 +54,7 @@ class Jobs:
         self.number = number
         self.gpus = gpus
         self._processes = set()
+        self._stopping = False
 
     def read(self, run: Run) -> dict | None:
         """The record of a run that has ended, or ``None``.
@@ -130,14 +132,17 @@ class Jobs:
         folder = self.work_dir / run.name
         folder.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
-        config = self._write_config(run, folder)
+        config = folder / 'config.py'
+        config.write_text(
+            self.grid.config(run.variant, randomness=dict(seed=run.seed))
+        )
         checkpoint = self._train(run, config, folder, settings, follow)
         trained = time.monotonic()
         out = folder / 'tests.json'
         follow('testing')
         self._call(
             [sys.executable, '-m', f'{__package__}.evaluate']
-            + [str(self.grid.path), run.name, str(config)]
+            + [str(self.grid.path), json.dumps(run), str(config)]
             + [str(checkpoint), str(out)],
             run,
             folder / 'test.log',
@@ -158,19 +163,6 @@ class Jobs:
         self.results.mkdir(parents=True, exist_ok=True)
         write_json(self.results / f'{run.name}.json', record)
         return record
-
-    def _write_config(self, run: Run, folder: Path) -> Path:
-        """A config that inherits from the detector's."""
-        variant = self.grid.variants[run.variant]
-        base = self.grid.detectors[variant['detector']]
-        if '::' not in base:
-            base = str(Path(base).resolve())
-        settings = dict(variant.get('settings', {}))
-        settings['randomness'] = dict(seed=run.seed)
-        lines = [f'{key} = {value!r}' for key, value in settings.items()]
-        path = folder / 'config.py'
-        path.write_text('\n'.join([f'_base_ = {base!r}', *lines, '']))
-        return path
 
     def _train(self, run, config, folder, settings, follow) -> Path:
         """Train, or go on, or do nothing where that is done."""
@@ -210,6 +202,8 @@ class Jobs:
         Raises:
             RuntimeError: It ended with another exit status than 0.
         """
+        if self._stopping:
+            raise RuntimeError('interrupted')
         env = dict(os.environ)
         env.update(
             self.grid.data[self.grid.variants[run.variant]['data']].get(
@@ -247,5 +241,6 @@ class Jobs:
             raise RuntimeError(f'exit status {process.returncode}, see {log}')
 
     def _stop(self) -> None:
+        self._stopping = True
         for process in list(self._processes):
             os.killpg(process.pid, signal.SIGTERM)

@@ -29,6 +29,7 @@ class Progress(ExitStack):
                 progress.MofNCompleteColumn(),
                 progress.TextColumn('{task.fields[note]}'),
                 console=self.console,
+                refresh_per_second=2,
             )
         )
         self.all = self.bar.add_task('runs', total=total, note='')

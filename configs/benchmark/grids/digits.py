@@ -121,8 +121,9 @@ variants = {
     'jitter0.25-normal': _anchors(
         type='NormalJitterAnchorGenerator', jitter=0.25
     ),
-    'standard-box10': _anchors(standard_box=(10.0, 10.0)),
-    'standard-box40': _anchors(standard_box=(40.0, 40.0)),
+    # The mean of the anchors is 21.4 x 21.4 px.
+    'standard-box-half': _anchors(standard_box=(10.7, 10.7)),
+    'standard-box-double': _anchors(standard_box=(42.8, 42.8)),
     'residual-x0.1': _recoded(matrix=((0.1, 0), (0, 0.1))),
     'residual-x11': _recoded(matrix=((11.3, 0), (0, 11.3))),
     'generator-lr0.1': _vary(code_layer=0.1, residual_layer=0.1),
@@ -138,8 +139,8 @@ ablations = {
     'jitter0.25-normal': 'jitter 0.25, normal of the same variance',
     'm8': 'm = 8',
     'm32': 'm = 32',
-    'standard-box10': 'standard box 10 px, half of the mean',
-    'standard-box40': 'standard box 40 px, twice the mean',
+    'standard-box-half': 'standard box half the mean',
+    'standard-box-double': 'standard box twice the mean',
     'residual-x0.1': 'residual divided by 10',
     'residual-x11': 'residual as in the paper, not divided by sqrt(m)',
     'generator-lr0.1': 'generator learns at a tenth',
@@ -162,7 +163,7 @@ tables = dict(
             for grid in grids
         ],
         versus='column',
-        check='3x3, 0.5/0.4',
+        check=['3x3, 0.5/0.4', 'MetaAnchor'],
     ),
     pace=dict(
         title='Learning rates',
@@ -179,7 +180,7 @@ tables = dict(
             ],
         ],
         versus='column',
-        check='0.002, as configured',
+        check=['0.002, as configured', 'MetaAnchor'],
     ),
     zero_loss=dict(
         title='Sizes without loss (Table 4)',
@@ -194,14 +195,14 @@ tables = dict(
             ],
         ],
         versus='column',
-        check='none from 20 to 40 px',
+        check=['none from 20 to 40 px', 'MetaAnchor'],
     ),
     data_dependent=dict(
         title='Weights that depend on the image (Table 6)',
         columns=['data-independent', 'data-dependent'],
         rows=[['3x3, 0.5/0.4', base, 'data-dependent']],
         versus='column',
-        check='3x3, 0.5/0.4',
+        check=['3x3, 0.5/0.4', 'data-dependent'],
     ),
     crossed=dict(
         title='Trained with one grid, tested with others (Table 3)',
@@ -220,7 +221,7 @@ tables = dict(
             for grid in grids
         ],
         versus='column',
-        check='3x3',
+        check=['3x3', '5x5'],
     ),
     shifted=dict(
         title='Other sizes and ratios, without training again (Table 5)',
@@ -236,7 +237,7 @@ tables = dict(
             for data_set in sets
         ],
         versus='column',
-        check='digits',
+        check=['tall', 'clustered'],
     ),
     ablations=dict(
         title='Ablations',
@@ -246,6 +247,6 @@ tables = dict(
             for name, label in ablations.items()
         ],
         versus='row',
-        check='as configured: no jitter, m = 128',
+        check=['as configured: no jitter, m = 128', 'tested with 1x1'],
     ),
 )

@@ -1,0 +1,44 @@
+# The experiments of digits.py on COCO, with the paper's detector:
+#   GRID=configs/benchmark/grids/coco.py
+#   python tools/benchmark_quality.py $GRID --jobs 1 --gpus 8
+_base_ = './digits.py'
+detectors = dict(
+    stock='mmdet::retinanet/retinanet_r50_fpn_1x_coco.py',
+    meta='mmdet_metaanchor::meta_retinanet/'
+    'meta-retinanet_r50_fpn_3x3_1x_coco.py',
+)
+# `digits` is the name of what the detectors' own configs train and test on.
+data = dict(digits=dict(_delete_=True, env=dict()))
+anchors = {
+    **{f'{k}x{k}': dict(octave_base_scale=4) for k in (3, 5, 7, 9)},
+    '1x1': dict(scales=[4 * 2 ** (1 / 3)]),
+}
+sizes = dict(train_cfg=dict(assigner=dict(size_range=(50, 100))))
+variants = {
+    **{
+        f'{kind}-zero-loss': dict(settings=dict(model=sizes))
+        for kind in ('stock', 'meta')
+    },
+    **{
+        f'standard-box-{name}': dict(
+            settings=dict(
+                model=dict(
+                    bbox_head=dict(
+                        anchor_generator=dict(standard_box=(side, side))
+                    )
+                )
+            )
+        )
+        for name, side in dict(half=22.0, double=88.0).items()
+    },
+}
+zero_loss_rows = _base_.tables.zero_loss.rows
+zero_loss_rows[1][0] = 'none from 50 to 100 px'
+tables = dict(
+    zero_loss=dict(
+        rows=zero_loss_rows, check=['none from 50 to 100 px', 'MetaAnchor']
+    ),
+    # Other learning rates and other data are those of the digits.
+    pace=None,
+    shifted=None,
+)

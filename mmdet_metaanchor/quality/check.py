@@ -1,0 +1,131 @@
+"""A reader's check: one cell of every table again, beside what is stated."""
+
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from .figures import expected_range
+from .grid import Cell, Grid, Run
+from .jobs import Jobs
+
+
+@dataclass
+class Verdict:
+    """A cell, what it was now, and where it should fall; mAP in percent."""
+
+    table: str
+    row: str
+    column: str
+    stated: list[float]
+    now: float
+
+    @property
+    def expected(self) -> tuple[float, float]:
+        """tuple[float, float]: Range of :func:`expected_range`."""
+        return expected_range(self.stated)
+
+    @property
+    def holds(self) -> bool:
+        """bool: Whether it is in that range."""
+        low, high = self.expected
+        return low <= self.now <= high
+
+
+def cells_to_check(grid: Grid) -> dict[str, Cell]:
+    """The cell that each table names by ``check``: a row and a column.
+
+    Raises:
+        ValueError: The table has no such cell.
+    """
+    cells = {}
+    for name, table in grid.tables.items():
+        row, column = table['check']
+        rows = grid.rows(name)
+        if row not in rows or column not in table['columns']:
+            raise ValueError(
+                f'table {name} has no row {row!r} with a column {column!r}: '
+                f'rows {list(rows)}, columns {table["columns"]}'
+            )
+        cells[name] = rows[row][table['columns'].index(column)]
+    return cells
+
+
+def repeat_cells(grid: Grid, stated: Jobs, anew: Jobs) -> list[Verdict]:
+    """Train again, with the first seed, what one cell of every table needs.
+
+    Args:
+        grid (Grid): The grid.
+        stated (Jobs): Where the records of its runs are.
+        anew (Jobs): Where to put the new ones.
+
+    Returns:
+        list[Verdict]: One a table.
+
+    Raises:
+        ValueError: A cell has no spread, because fewer than two of its runs
+            have ended.
+        RuntimeError: A run failed.
+    """
+    cells = cells_to_check(grid)
+    values = {name: _values(cell, stated) for name, cell in cells.items()}
+    for name, found in values.items():
+        if len(found) < 2:
+            raise ValueError(
+                f'{len(found)} runs of {cells[name].variant} have ended, and '
+                f'the spread in table {name} takes at least 2'
+            )
+    tests = {}
+    for cell in cells.values():
+        tests.setdefault(cell.variant, []).append(cell.test)
+    seed = grid.seeds[0]
+    runs = {
+        variant: Run(variant, seed, tuple(dict.fromkeys(wanted)))
+        for variant, wanted in tests.items()
+    }
+    failures = anew.run(list(runs.values()))
+    if failures:
+        raise RuntimeError('; '.join(failures))
+    verdicts = []
+    for name, cell in cells.items():
+        record = anew.read(runs[cell.variant])
+        now = 100 * record['tests'][str(cell.test)]['metrics']['mAP']
+        verdicts.append(
+            Verdict(name, *grid.tables[name]['check'], values[name], now)
+        )
+    return verdicts
+
+
+def _values(cell: Cell, jobs: Jobs) -> list[float]:
+    records = [
+        jobs.read(Run(cell.variant, seed, (cell.test,)))
+        for seed in jobs.grid.seeds
+    ]
+    return [
+        100 * record['tests'][str(cell.test)]['metrics']['mAP']
+        for record in records
+        if record is not None
+    ]
+
+
+def print_verdicts(verdicts: list[Verdict]) -> None:
+    """Print what was stated, the range, and what came out."""
+    table = Table(box=box.SIMPLE)
+    for heading in ('table', 'row', 'column', 'stated', 'range', 'now', ''):
+        table.add_column(heading)
+    for verdict in verdicts:
+        low, high = verdict.expected
+        table.add_row(
+            verdict.table,
+            verdict.row,
+            verdict.column,
+            ' '.join(f'{value:.1f}' for value in verdict.stated),
+            f'{low:.1f} to {high:.1f}',
+            f'{verdict.now:.1f}',
+            'within' if verdict.holds else 'OUTSIDE',
+        )
+    console = Console()
+    if not console.is_terminal:
+        console.width = 150  # in a file there is no width to keep to
+    console.print(table)

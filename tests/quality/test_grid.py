@@ -1,0 +1,133 @@
+"""A grid config and what follows from it."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from mmdet_metaanchor.quality.check import cells_to_check
+from mmdet_metaanchor.quality.grid import Cell, Evaluation, Grid, Run
+
+ROOT = Path(__file__).resolve().parents[2]
+GRID = """
+seeds = [3, 5]
+detectors = dict(stock='stock.py', meta='meta.py')
+data = dict(near=dict(env=dict(DATA_ROOT='here')), far=dict(env=dict(
+    DATA_ROOT='there')))
+anchors = dict(one=dict(scales=[4], ratios=[1.0]))
+variants = dict(
+    a=dict(detector='stock', data='near'),
+    b=dict(detector='meta', data='near', settings=dict(size=2)),
+    unused=dict(detector='meta', data='far'),
+)
+tables = dict(
+    first=dict(title='First', columns=['x', 'y'], check=['r', 'y'],
+               rows=[['r', 'a', 'b'], ['s', None, ['b', 'far', 'one']]]),
+    second=dict(title='Second', columns=['x'], check=['r', 'x'],
+                rows=[['r', ['b', 'far']]]),
+)
+"""
+
+
+@pytest.fixture
+def make_grid(tmp_path, monkeypatch):
+    """A grid from a text; its detectors' configs say where the data are."""
+    monkeypatch.chdir(tmp_path)
+    for name in ('stock', 'meta'):
+        Path(f'{name}.py').write_text(
+            "model = dict(type='Model', root='{{$DATA_ROOT:nowhere}}')\n"
+        )
+
+    def make(text):
+        Path('grid.py').write_text(text)
+        return Grid('grid.py')
+
+    return make
+
+
+def test_runs_are_those_that_the_tables_need(make_grid):
+    """Every test once, all seeds, in the order of the tables."""
+    own, far = Evaluation('near', 'trained'), Evaluation('far', 'trained')
+    tests = (own, Evaluation('far', 'one'), far)
+    assert make_grid(GRID).runs() == [
+        Run('a', 3, (own,)),
+        Run('a', 5, (own,)),
+        Run('b', 3, tests),
+        Run('b', 5, tests),
+    ]
+
+
+def test_settings_are_those_of_the_data_and_the_variant(make_grid):
+    grid = make_grid(GRID)
+    settings = grid.settings('b')
+    assert settings['data'] == {'env': {'DATA_ROOT': 'here'}}
+    assert settings['settings'] == {'size': 2}
+    # what a file gives back is equal
+    assert json.loads(json.dumps(settings)) == settings
+
+
+def test_an_edited_detector_changes_the_settings(make_grid):
+    before = make_grid(GRID).settings('a')
+    Path('stock.py').write_text("model = dict(type='Another')\n")
+    after = Grid('grid.py').settings('a')
+    assert before.pop('digest') != after.pop('digest')
+    assert before == after
+
+
+def test_the_environment_is_as_it_was(make_grid, monkeypatch):
+    monkeypatch.delenv('DATA_ROOT', raising=False)
+    grid = make_grid(GRID)
+    grid.settings('a')
+    with pytest.raises(KeyError), grid.environment('near'):
+        raise KeyError
+    assert 'DATA_ROOT' not in os.environ
+
+
+def test_a_table_can_be_dropped_by_a_config_that_inherits(make_grid):
+    make_grid(GRID)
+    Path('other.py').write_text(
+        "_base_ = './grid.py'\ntables = dict(first=None)\n"
+    )
+    grid = Grid('other.py')
+    assert list(grid.tables) == ['second']
+    assert cells_to_check(grid) == {
+        'second': Cell('b', Evaluation('far', 'trained'))
+    }
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'message'),
+    [
+        ('seeds = [3, 5]', '', 'lacks seeds'),
+        ("detector='stock'", "detector='stok'", "'stok'.*detectors.*stock"),
+        ("a=dict(detector='stock', data='near'", "a=dict(detector='stock', "
+         "data='nea'", "'nea'.*data.*near"),
+        ("['b', 'far', 'one']", "['b', 'far', 'two']", "'two'.*anchors.*one"),
+        ("['r', 'a', 'b']", "['r', 'a', 'c']", "'c'.*variants.*unused"),
+    ],
+)  # fmt: skip
+def test_unknown_names_are_refused(make_grid, old, new, message):
+    assert old in GRID
+    with pytest.raises(ValueError, match=message):
+        make_grid(GRID.replace(old, new, 1))
+
+
+def test_a_cell_to_check_must_be_there(make_grid):
+    grid = make_grid(GRID.replace("check=['r', 'y']", "check=['r', 'z']"))
+    with pytest.raises(ValueError, match="no row 'r' with a column 'z'"):
+        cells_to_check(grid)
+
+
+@pytest.mark.parametrize('name', ['digits', 'coco', 'custom'])
+def test_the_grids_of_this_repository(name, tiny_data, monkeypatch):
+    """Every variant's config can be read, and every cell to check is there."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv('DATA_ROOT', str(tiny_data))
+    grid = Grid(f'configs/benchmark/grids/{name}.py')
+    digests = {
+        variant: grid.settings(variant)['digest'] for variant in grid.variants
+    }
+    # No two of them are one training under two names.
+    assert len(set(digests.values())) == len(digests)
+    assert cells_to_check(grid).keys() == grid.tables.keys()

@@ -1,0 +1,211 @@
+"""tools/benchmark_quality.py as a user runs it, on tiny detectors."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOL = ROOT / 'tools' / 'benchmark_quality.py'
+# Two iterations: two epochs of one batch of the four images.
+SCHEDULE = """
+train_dataloader = dict(
+    batch_size=4, num_workers=0, persistent_workers=False)
+val_dataloader = dict(
+    batch_size=4, num_workers=0, persistent_workers=False)
+test_dataloader = val_dataloader
+train_cfg = dict(max_epochs=2, val_begin=3)
+default_hooks = dict(logger=dict(interval=1))
+"""
+GRID = """
+seeds = [0, 1]
+detectors = dict(stock='retinanet.py', meta='meta-retinanet.py')
+data = dict(tiny=dict(env=dict(DATA_ROOT={root!r})))
+anchors = dict(one=dict(scales=[4], ratios=[1.0]))
+variants = dict(
+    stock=dict(detector='stock', data='tiny'),
+    meta=dict(detector='meta', data='tiny', settings=dict(
+        model=dict(bbox_head=dict(anchor_function=dict(rank=2))))),
+)
+tables = dict(tiny=dict(
+    title='Tiny detectors', columns=['stock', 'MetaAnchor', 'one', 'chosen'],
+    rows=[['2 iterations', 'stock', 'meta', ['meta', 'tiny', 'one'],
+           ['meta', 'tiny', 'clustered+searched']]],
+    versus='column', check=['2 iterations', 'one'],
+))
+"""
+
+
+@pytest.fixture(scope='module')
+def site(tmp_path_factory, tiny_data, tiny_config):
+    """A folder with a grid, and the environment to run it."""
+    root = tmp_path_factory.mktemp('grid')
+    for kind in ('retinanet', 'meta-retinanet'):
+        config = ROOT / 'configs' / 'custom' / f'{kind}_r18-w32_custom.py'
+        (root / f'{kind}.py').write_text(tiny_config(config=config) + SCHEDULE)
+    (root / 'grid.py').write_text(GRID.format(root=str(tiny_data)))
+    env = dict(os.environ, PYTHONPATH=str(ROOT), CUDA_VISIBLE_DEVICES='')
+    # As a user has it, who does not know what the configs read.
+    env.pop('DATA_ROOT', None)
+    return root, env
+
+
+def read_record(root, variant, seed):
+    path = root / 'results' / 'runs' / f'{variant}_seed{seed}.json'
+    return json.loads(path.read_text())
+
+
+def start(site, *flags):
+    root, env = site
+    return subprocess.Popen(
+        [sys.executable, str(TOOL), 'grid.py', '--results', 'results']
+        + ['--work-dir', 'work', '--jobs', '2', *flags],
+        cwd=root,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.fixture(scope='module')
+def outcome(site):
+    """Interrupted after the first run, gone on, done again, checked."""
+    root, _ = site
+    runs = root / 'results' / 'runs'
+    process = start(site)
+    while process.poll() is None and not list(runs.glob('*.json')):
+        time.sleep(0.2)
+    # The next one has to be at work, to be interrupted in it.
+    time.sleep(2)
+    process.send_signal(signal.SIGTERM)
+    texts = dict(interrupted=process.communicate(timeout=60)[0])
+    codes = dict(interrupted=process.returncode)
+    first = {path: path.stat().st_mtime_ns for path in runs.glob('*.json')}
+    for name, flags in (('resumed', []), ('again', []), ('check', '--check')):
+        process = start(site, *([flags] if flags else []))
+        texts[name] = process.communicate(timeout=300)[0]
+        codes[name] = process.returncode
+    return texts, codes, first
+
+
+def test_an_interruption_ends_everything_and_says_how_to_go_on(outcome):
+    texts, codes, first = outcome
+    assert codes['interrupted'] == 1
+    assert 'the same command goes on from here' in texts['interrupted']
+    assert 'Traceback' not in texts['interrupted']
+    assert 1 <= len(first) < 4
+
+
+def test_finished_runs_are_not_done_again(outcome):
+    texts, codes, first = outcome
+    assert codes['resumed'] == 0, texts['resumed']
+    assert f'{len(first)} of 4 runs are done' in texts['resumed']
+    for path, written in first.items():
+        assert path.stat().st_mtime_ns == written
+    assert '4 of 4 runs are done' in texts['again']
+
+
+def test_every_run_keeps_config_log_and_metrics(site, outcome):
+    root, _ = site
+    for variant in ('stock', 'meta'):
+        for seed in (0, 1):
+            record = read_record(root, variant, seed)
+            assert (record['variant'], record['seed']) == (variant, seed)
+            result = record['tests']['tiny, trained']
+            assert 0 <= result['metrics']['mAP'] <= 1
+            assert result['per_cell'] == 9
+            folder = root / 'work' / f'{variant}_seed{seed}'
+            assert f"{{'seed': {seed}}}" in (folder / 'config.py').read_text()
+            log = (folder / 'train.log').read_text()
+            assert 'Epoch(train) [2][1/1]' in log
+
+
+def test_every_test_that_the_tables_ask_for_is_made(site, outcome):
+    root, _ = site
+    tests = read_record(root, 'meta', 1)['tests']
+    chosen = 'tiny, clustered+searched'
+    assert tests.keys() == {'tiny, trained', 'tiny, one', chosen}
+    assert tests['tiny, one']['per_cell'] == 1
+    assert len(tests[chosen]['anchors'][0]) == tests[chosen]['per_cell']
+    assert read_record(root, 'stock', 1)['tests'].keys() == {'tiny, trained'}
+
+
+def test_the_report_holds_the_runs(site, outcome):
+    root, _ = site
+    report = json.loads((root / 'results' / 'report.json').read_text())
+    assert (report['done'], report['total']) == (4, 4)
+    cells = report['tables']['tiny']['rows']['2 iterations']
+    runs = [read_record(root, 'meta', seed) for seed in (0, 1)]
+    scores = [r['tests']['tiny, one']['metrics']['mAP'] for r in runs]
+    assert cells[2]['mean'] == pytest.approx(100 * sum(scores) / 2)
+    text = (root / 'results' / 'report.md').read_text()
+    assert '| 2 iterations | ' in text
+    assert '4 of 4 trainings are done' in text
+    png = (root / 'results' / 'tiny.png').read_bytes()
+    assert png.startswith(b'\x89PNG')
+
+
+def test_the_check_repeats_a_cell(site, outcome):
+    """It trains by itself, and leaves the stated runs alone."""
+    texts, codes, _ = outcome
+    root, _ = site
+    assert codes['check'] in (0, 1)
+    assert ('within' in texts['check']) == (codes['check'] == 0)
+    assert ('OUTSIDE' in texts['check']) == (codes['check'] == 1)
+    anew = list((root / 'work/check/runs').glob('*.json'))
+    assert [path.name for path in anew] == ['meta_seed0.json']
+    record = json.loads(anew[0].read_text())
+    assert list(record['tests']) == ['tiny, one']
+
+
+def test_a_failed_run_is_named(site, outcome):
+    """The others go on, and the log is said."""
+    root, _ = site
+    text = (root / 'grid.py').read_text()
+    broken = text.replace('rank=2', 'rank=-2')
+    (root / 'broken.py').write_text(broken)
+    done = subprocess.run(
+        [sys.executable, str(TOOL), 'broken.py', '--results', 'other']
+        + ['--work-dir', 'elsewhere', '--only', 'meta', '--jobs', '2'],
+        cwd=root,
+        env=site[1],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert 'meta, seed 0: exit status 1, see' in done.stderr
+    log = root / 'elsewhere' / 'meta_seed0' / 'train.log'
+    assert 'rank must be a positive number' in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ('flags', 'message'),
+    [
+        (['--jobs', '0'], '--jobs and --gpus must be positive, got 0 and 1'),
+        (['--only', 'nobody'], 'no variant of .*grid.py matches nobody'),
+    ],
+)
+def test_bad_input_is_refused(site, fail, monkeypatch, flags, message):
+    monkeypatch.chdir(site[0])
+    assert re.search(message, fail('benchmark_quality.py', 'grid.py', *flags))
+
+
+def test_results_of_other_settings_are_refused(
+    site, outcome, fail, monkeypatch
+):
+    root, _ = site
+    text = (root / 'grid.py').read_text().replace('rank=2', 'rank=3')
+    (root / 'changed.py').write_text(text)
+    monkeypatch.chdir(root)
+    message = fail(
+        'benchmark_quality.py', 'changed.py', '--results', root / 'results'
+    )
+    assert 'was made with the settings' in message
+    assert 'remove the file' in message
