@@ -37,9 +37,9 @@ def evaluate(
         work_dir (Path): Folder for logs and for the anchors that are found.
 
     Returns:
-        dict[str, dict]: By ``str(test)``: COCO ``metrics``, fractions, the
-        number of anchors ``per_cell``, and their sizes (w, h) in px if they
-        were chosen, ``anchors``.
+        dict[str, dict]: By ``str(test)``: COCO ``metrics``, fractions; the
+        numbers of ``images`` and of anchors ``per_cell``; and the sizes (w,
+        h) in px of anchors that were chosen, ``anchors``.
     """
     results = {}
     for data in dict.fromkeys(test.data for test in run.tests):
@@ -68,6 +68,7 @@ def _test(grid: Grid, test: Evaluation, runner: Runner, cfg: Config) -> dict:
         customize_anchors(model, anchors)
     result = dict(
         metrics=read_metrics(runner.test()),
+        images=len(runner.test_dataloader.dataset),
         per_cell=model.bbox_head.num_base_priors,
     )
     if test.anchors != 'trained':

@@ -132,7 +132,9 @@ class Jobs:
         folder = self.work_dir / run.name
         folder.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
-        config = folder / 'config.py'
+        # Not in that folder, where MMEngine writes what it came to.
+        config = self.work_dir / 'configs' / f'{run.name}.py'
+        config.parent.mkdir(exist_ok=True)
         config.write_text(
             self.grid.config(run.variant, randomness=dict(seed=run.seed))
         )

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,7 +27,9 @@ default_hooks = dict(logger=dict(interval=1))
 GRID = """
 seeds = [0, 1]
 detectors = dict(stock='retinanet.py', meta='meta-retinanet.py')
-data = dict(tiny=dict(env=dict(DATA_ROOT={root!r})))
+data = dict(
+    tiny=dict(env=dict(DATA_ROOT={root!r})), far=dict(env=dict(DATA_ROOT='far'))
+)
 anchors = dict(one=dict(scales=[4], ratios=[1.0]))
 variants = dict(
     stock=dict(detector='stock', data='tiny'),
@@ -35,8 +38,8 @@ variants = dict(
 )
 tables = dict(tiny=dict(
     title='Tiny detectors', columns=['stock', 'MetaAnchor', 'one', 'chosen'],
-    rows=[['2 iterations', 'stock', 'meta', ['meta', 'tiny', 'one'],
-           ['meta', 'tiny', 'clustered+searched']]],
+    rows=[['2 iterations', ['stock', 'far'], 'meta', ['meta', 'tiny', 'one'],
+           ['meta', 'far', 'clustered+searched']]],
     versus='column', check=['2 iterations', 'one'],
 ))
 """
@@ -49,6 +52,14 @@ def site(tmp_path_factory, tiny_data, tiny_config):
     for kind in ('retinanet', 'meta-retinanet'):
         config = ROOT / 'configs' / 'custom' / f'{kind}_r18-w32_custom.py'
         (root / f'{kind}.py').write_text(tiny_config(config=config) + SCHEDULE)
+    shutil.copytree(tiny_data, root / 'far')
+    val = json.loads((root / 'far' / 'val.json').read_text())
+    val['images'].pop()
+    kept = {image['id'] for image in val['images']}
+    val['annotations'] = [
+        note for note in val['annotations'] if note['image_id'] in kept
+    ]
+    (root / 'far' / 'val.json').write_text(json.dumps(val))
     (root / 'grid.py').write_text(GRID.format(root=str(tiny_data)))
     env = dict(os.environ, PYTHONPATH=str(ROOT), CUDA_VISIBLE_DEVICES='')
     # As a user has it, who does not know what the configs read.
@@ -118,11 +129,12 @@ def test_every_run_keeps_config_log_and_metrics(site, outcome):
         for seed in (0, 1):
             record = read_record(root, variant, seed)
             assert (record['variant'], record['seed']) == (variant, seed)
-            result = record['tests']['tiny, trained']
+            result = next(iter(record['tests'].values()))
             assert 0 <= result['metrics']['mAP'] <= 1
             assert result['per_cell'] == 9
             folder = root / 'work' / f'{variant}_seed{seed}'
-            assert f"{{'seed': {seed}}}" in (folder / 'config.py').read_text()
+            config = (folder / f'{folder.name}.py').read_text()
+            assert f'seed={seed}' in config
             log = (folder / 'train.log').read_text()
             assert 'Epoch(train) [2][1/1]' in log
 
@@ -130,11 +142,23 @@ def test_every_run_keeps_config_log_and_metrics(site, outcome):
 def test_every_test_that_the_tables_ask_for_is_made(site, outcome):
     root, _ = site
     tests = read_record(root, 'meta', 1)['tests']
-    chosen = 'tiny, clustered+searched'
+    chosen = 'far, clustered+searched'
     assert tests.keys() == {'tiny, trained', 'tiny, one', chosen}
     assert tests['tiny, one']['per_cell'] == 1
     assert len(tests[chosen]['anchors'][0]) == tests[chosen]['per_cell']
-    assert read_record(root, 'stock', 1)['tests'].keys() == {'tiny, trained'}
+    tests = read_record(root, 'stock', 1)['tests']
+    assert tests.keys() == {'far, trained'}
+
+
+def test_tests_are_made_on_the_data_that_they_name(site, outcome):
+    root, _ = site
+    tests = read_record(root, 'meta', 0)['tests']
+    images = {name: test['images'] for name, test in tests.items()}
+    assert images == {
+        'tiny, trained': 4,
+        'tiny, one': 4,
+        'far, clustered+searched': 3,
+    }
 
 
 def test_the_report_holds_the_runs(site, outcome):
