@@ -28,7 +28,8 @@ GRID = """
 seeds = [0, 1]
 detectors = dict(stock='retinanet.py', meta='meta-retinanet.py')
 data = dict(
-    tiny=dict(env=dict(DATA_ROOT={root!r})), far=dict(env=dict(DATA_ROOT='far'))
+    tiny=dict(env=dict(DATA_ROOT={root!r})),
+    far=dict(env=dict(DATA_ROOT='far')),
 )
 anchors = dict(one=dict(scales=[4], ratios=[1.0]))
 variants = dict(
