@@ -83,12 +83,10 @@ class Jobs:
             list[str]: A line for every run that failed.
         """
         waiting = [run for run in runs if self.read(run) is None]
-        for data in {
-            self.grid.variants[run.variant]['data'] for run in waiting
-        }:
-            self._make(data)
-        for data in {test.data for run in waiting for test in run.tests}:
-            self._make(data)
+        names = [self.grid.variants[run.variant]['data'] for run in waiting]
+        names += [test.data for run in waiting for test in run.tests]
+        for name in dict.fromkeys(names):
+            self._make(name)
         failures = []
         with (
             Progress(len(runs), len(runs) - len(waiting), self.number) as bar,
@@ -131,21 +129,20 @@ class Jobs:
     def _do(self, run: Run, settings: dict, follow: Callable) -> dict:
         folder = self.work_dir / run.name
         folder.mkdir(parents=True, exist_ok=True)
-        began = time.monotonic()
         # Not in that folder, where MMEngine writes what it came to.
         config = self.work_dir / 'configs' / f'{run.name}.py'
         config.parent.mkdir(exist_ok=True)
         config.write_text(
             self.grid.config(run.variant, randomness=dict(seed=run.seed))
         )
-        checkpoint = self._train(run, config, folder, settings, follow)
-        trained = time.monotonic()
+        training = self._train(run, config, folder, settings, follow)
+        began = time.monotonic()
         out = folder / 'tests.json'
         follow('testing')
         self._call(
             [sys.executable, '-m', f'{__package__}.evaluate']
             + [str(self.grid.path), json.dumps(run), str(config)]
-            + [str(checkpoint), str(out)],
+            + [str(last_checkpoint(folder)), str(out)],
             run,
             folder / 'test.log',
         )
@@ -155,8 +152,8 @@ class Jobs:
             settings=settings,
             tests=read_json(out),
             seconds=dict(
-                training=round(trained - began, 1),
-                tests=round(time.monotonic() - trained, 1),
+                training=round(training['seconds'], 1),
+                tests=round(time.monotonic() - began, 1),
             ),
             side_by_side=self.number,
             machine=describe_machine(),
@@ -166,19 +163,25 @@ class Jobs:
         write_json(self.results / f'{run.name}.json', record)
         return record
 
-    def _train(self, run, config, folder, settings, follow) -> Path:
-        """Train, or go on, or do nothing where that is done."""
+    def _train(self, run, config, folder, settings, follow) -> dict:
+        """Train, or go on, or do nothing where that is done.
+
+        Returns:
+            dict: ``seconds``, interrupted trainings included; ``settings``
+            and ``done``.
+        """
         memo = folder / 'training.json'
+        state = dict(settings=settings, done=False, seconds=0.0)
         if memo.is_file():
-            before = read_json(memo)
-            if before['settings'] != settings:
+            state = read_json(memo)
+            if state['settings'] != settings:
                 raise ValueError(
                     f'{folder} holds a training with other settings; remove '
                     'it, or choose another work dir'
                 )
-            if before['done'] and last_checkpoint(folder).is_file():
-                return last_checkpoint(folder)
-        write_json(memo, dict(settings=settings, done=False))
+            if state['done'] and last_checkpoint(folder).is_file():
+                return state
+        write_json(memo, state)
         if self.gpus > 1:
             command = ['bash', str(ROOT / 'tools/dist_train.sh'), str(config)]
             command += [str(self.gpus)]
@@ -188,9 +191,14 @@ class Jobs:
         command += ['--work-dir', str(folder)]
         if last_checkpoint(folder).is_file():
             command += ['--resume', str(last_checkpoint(folder))]
-        self._call(command, run, folder / 'train.log', follow)
-        write_json(memo, dict(settings=settings, done=True))
-        return last_checkpoint(folder)
+        began = time.monotonic()
+        try:
+            self._call(command, run, folder / 'train.log', follow)
+            state['done'] = True
+        finally:
+            state['seconds'] += time.monotonic() - began
+            write_json(memo, state)
+        return state
 
     def _call(
         self,
