@@ -149,6 +149,10 @@ class Grid:
             for seed in self.seeds
         ]
 
+    def env(self, variant: str) -> dict[str, str]:
+        """Variables of the environment of a training."""
+        return self.data[self.variants[variant]['data']].get('env', {})
+
     def config(self, variant: str, **settings) -> str:
         """Text of the config of a training, which inherits the detector's.
 

@@ -1,28 +1,19 @@
 """Trainings of a grid: side by side, in processes of their own, resumable."""
 
 import json
-import os
-import re
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
-import torch
-
 from ..datasets.digits import make_digits
 from ..demo.twins import last_checkpoint
 from ..files import read_json, write_json
 from ..machine import describe_machine, describe_versions
 from .grid import Grid, Run
+from .processes import ROOT, Processes
 from .progress import Progress
-
-ROOT = Path(__file__).resolve().parents[2]
-# The part of a line of MMEngine's log that says how far a training is.
-POSITION = re.compile(r'(?:Epoch|Iter)\(train\).*?eta: [\d:, day]+\d')
 
 
 class Jobs:
@@ -53,8 +44,7 @@ class Jobs:
         self.work_dir = work_dir.resolve()
         self.number = number
         self.gpus = gpus
-        self._processes = set()
-        self._stopping = False
+        self._processes = Processes(number)
 
     def read(self, run: Run) -> dict | None:
         """The record of a run that has ended, or ``None``.
@@ -115,7 +105,7 @@ class Jobs:
                             bar.failed(failures[-1])
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
-                self._stop()
+                self._processes.stop()
                 raise
         return failures
 
@@ -139,12 +129,13 @@ class Jobs:
         began = time.monotonic()
         out = folder / 'tests.json'
         follow('testing')
-        self._call(
+        self._processes.call(
             [sys.executable, '-m', f'{__package__}.evaluate']
             + [str(self.grid.path), json.dumps(run), str(config)]
             + [str(last_checkpoint(folder)), str(out)],
-            run,
+            self.grid.env(run.variant),
             folder / 'test.log',
+            follow,
         )
         record = dict(
             variant=run.variant,
@@ -193,64 +184,14 @@ class Jobs:
             command += ['--resume', str(last_checkpoint(folder))]
         began = time.monotonic()
         try:
-            self._call(command, run, folder / 'train.log', follow)
+            self._processes.call(
+                command,
+                self.grid.env(run.variant),
+                folder / 'train.log',
+                follow,
+            )
             state['done'] = True
         finally:
             state['seconds'] += time.monotonic() - began
             write_json(memo, state)
         return state
-
-    def _call(
-        self,
-        command: list[str],
-        run: Run,
-        log: Path,
-        follow: Callable | None = None,
-    ) -> None:
-        """A process whose output goes to a log.
-
-        Raises:
-            RuntimeError: It ended with another exit status than 0.
-        """
-        if self._stopping:
-            raise RuntimeError('interrupted')
-        env = dict(os.environ)
-        env.update(
-            self.grid.data[self.grid.variants[run.variant]['data']].get(
-                'env', {}
-            )
-        )
-        env['PYTHONPATH'] = os.pathsep.join(
-            filter(None, [str(ROOT), env.get('PYTHONPATH')])
-        )
-        if not torch.cuda.is_available():
-            cores = max(1, describe_machine()['cores'] // self.number)
-            env['OMP_NUM_THREADS'] = env['MKL_NUM_THREADS'] = str(cores)
-        with (
-            open(log, 'a', encoding='utf-8') as file,
-            subprocess.Popen(
-                command,
-                env=env,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors='replace',
-                # A group of its own: its data loaders end with it.
-                start_new_session=True,
-            ) as process,
-        ):
-            self._processes.add(process)
-            for line in process.stdout:
-                file.write(line)
-                position = POSITION.search(line)
-                if follow is not None and position is not None:
-                    follow(position[0])
-            process.wait()
-            self._processes.discard(process)
-        if process.returncode:
-            raise RuntimeError(f'exit status {process.returncode}, see {log}')
-
-    def _stop(self) -> None:
-        self._stopping = True
-        for process in list(self._processes):
-            os.killpg(process.pid, signal.SIGTERM)
