@@ -1,5 +1,6 @@
 """Speed of a detector beside another, by ratios of alternating runs."""
 
+import copy
 import platform
 import statistics
 import time
@@ -9,7 +10,8 @@ import torch
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
-from mmengine.optim import build_optim_wrapper
+from mmengine.logging import MMLogger
+from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from torch import nn
@@ -42,40 +44,54 @@ def compare_speed(
     """
     init_default_scope('mmdet')
     torch.manual_seed(0)
-    models = [_build(cfg, device) for cfg in (stock, ours)]
+    models = [build_model(cfg, device) for cfg in (stock, ours)]
     optimizers = [
         build_optim_wrapper(model, cfg.optim_wrapper)
         for model, cfg in zip(models, (stock, ours), strict=True)
     ]
-    image = _batch(image_size, 1, objects)
-    batch = _batch(image_size, batch_size, objects)
-
-    def infer(model: nn.Module) -> Callable:
-        def run() -> None:
-            with torch.no_grad():
-                model.test_step(image)
-
-        return run
-
-    def step(model: nn.Module, optimizer) -> Callable:
-        return lambda: model.train_step(batch, optimizer)
-
-    for model in models:
-        model.eval()
+    image = make_batch(image_size, 1, objects)
+    batch = make_batch(image_size, batch_size, objects)
     times = {
         'inference': alternate(
-            'inference', [infer(model) for model in models], pairs, device
+            'inference',
+            [inference(model, image) for model in models],
+            pairs,
+            device,
         )
     }
-    for model in models:
-        model.train()
     times['training step'] = alternate(
         'training step',
-        [step(*pair) for pair in zip(models, optimizers, strict=True)],
+        [
+            training_step(model, batch, optimizer)
+            for model, optimizer in zip(models, optimizers, strict=True)
+        ],
         pairs,
         device,
     )
     return times
+
+
+def inference(model: nn.Module, batch: dict) -> Callable[[], None]:
+    """Detecting in the images of a batch; the model is put to evaluation."""
+    model.eval()
+
+    def run() -> None:
+        with torch.no_grad():
+            model.test_step(batch)
+
+    return run
+
+
+def training_step(
+    model: nn.Module, batch: dict, optim_wrapper: OptimWrapper
+) -> Callable[[], None]:
+    """Losses, gradients and update; the model is put to training."""
+    model.train()
+
+    def run() -> None:
+        model.train_step(batch, optim_wrapper)
+
+    return run
 
 
 def summarise(times: Sequence[tuple[float, float]]) -> dict[str, float]:
@@ -123,15 +139,34 @@ def describe_device(device: str) -> str:
     return f'{platform.machine()} CPU, {torch.get_num_threads()} threads'
 
 
-def _build(cfg: Config, device: str) -> nn.Module:
-    cfg.model.backbone.init_cfg = None  # speed needs no pretrained weights
-    model = MODELS.build(cfg.model)
+def build_model(cfg: Config, device: str) -> nn.Module:
+    """Detector of a config with random weights."""
+    model = copy.deepcopy(cfg.model)
+    model.backbone.init_cfg = None  # speed needs no pretrained weights
+    model = MODELS.build(model)
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel('WARNING')  # not how each of the parameters starts
     model.init_weights()
+    logger.setLevel(level)
     return model.to(device)
 
 
-def _batch(image_size: tuple[int, int], batch_size: int, objects: int) -> dict:
-    """Images of noise with objects, as a data loader gives them."""
+def make_batch(
+    image_size: tuple[int, int], batch_size: int, objects: int
+) -> dict:
+    """Images of noise with objects, as a data loader gives them.
+
+    Args:
+        image_size (tuple[int, int]): (height, width), px.
+        batch_size (int): Number of images.
+        objects (int): Ground truths of an image, ``(x1, y1, x2, y2)`` in px,
+            all of class 0.
+
+    Returns:
+        dict: ``inputs``, (3, height, width) uint8 tensors, and
+        ``data_samples``.
+    """
     height, width = image_size
     samples = []
     for _ in range(batch_size):
@@ -159,8 +194,14 @@ def _batch(image_size: tuple[int, int], batch_size: int, objects: int) -> dict:
 
 
 def _seconds(run: Callable, device: str) -> float:
+    """Seconds of one run; on CUDA, between two events of its stream."""
+    if device.startswith('cuda'):
+        first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        first.record()
+        run()
+        last.record()
+        last.synchronize()
+        return first.elapsed_time(last) / 1000  # from ms
     start = time.perf_counter()
     run()
-    if device.startswith('cuda'):
-        torch.cuda.synchronize()
     return time.perf_counter() - start

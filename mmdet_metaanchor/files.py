@@ -38,3 +38,35 @@ def read_json(path: str | Path):
         return json.loads(Path(path).read_text())
     except json.JSONDecodeError as error:
         raise ValueError(f'{path} is not JSON: {error}') from None
+
+
+def go_on_from(path: Path, settings: dict) -> dict:
+    """What an interrupted run has written, to go on from.
+
+    Args:
+        path (Path): A JSON file, which may not be there yet.
+        settings (dict): What decides the run, JSON values.
+
+    Returns:
+        dict: The content of the file, or only ``dict(settings=settings)``.
+
+    Raises:
+        ValueError: The file is of a run with other settings.
+    """
+    settings = json.loads(json.dumps(settings))  # tuples become lists
+    if not path.is_file():
+        return dict(settings=settings)
+    content = read_json(path)
+    before = content.get('settings', {})
+    others = [
+        name
+        for name in before.keys() | settings
+        if before.get(name) != settings.get(name)
+    ]
+    if others:
+        raise ValueError(
+            f'{path} is of a run with other settings '
+            f'({", ".join(sorted(others))}); remove it, or choose another '
+            'folder'
+        )
+    return content

@@ -1,7 +1,6 @@
 """Greedy search of anchors for a trained detector, without running it anew."""
 
 import gc
-import json
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from tqdm import tqdm
 
 from .anchors import list_shapes, write_anchors
 from .detections import AnchorSet, collect_detections, unite
-from .files import read_json, write_json
+from .files import go_on_from, write_json
 from .prior_generator import MetaAnchorGenerator
 from .scorer import COCO, Scorer
 
@@ -87,16 +86,9 @@ class Log:
 
     def __init__(self, path: Path, settings: dict) -> None:
         self.path = path
-        self.settings = json.loads(json.dumps(settings))
-        self.steps = []
-        if path.is_file():
-            content = read_json(path)
-            if content.get('settings') != self.settings:
-                raise ValueError(
-                    f'{path} is of a search with other settings; remove it, '
-                    'or choose another folder'
-                )
-            self.steps = [Step(**step) for step in content['steps']]
+        content = go_on_from(path, settings)
+        self.settings = content['settings']
+        self.steps = [Step(**step) for step in content.get('steps', [])]
 
     def add(self, step: Step) -> None:
         """Append a step and write the file."""

@@ -301,7 +301,14 @@ def test_stock_anchors_cannot_be_customised(site):
 
 
 @pytest.mark.parametrize(
-    'name', ['train.py', 'test.py', 'benchmark.py', 'benchmark_parts.py']
+    'name',
+    [
+        'train.py',
+        'test.py',
+        'benchmark.py',
+        'benchmark_parts.py',
+        'benchmark_speed.py',
+    ],
 )
 def test_help(site, name):
     done = run(site, *tool(name), '--help')

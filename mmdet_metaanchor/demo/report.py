@@ -3,10 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
+from .. import tables
 from ..files import replacing, write_json
 from ..machine import describe_versions
 
@@ -47,19 +44,8 @@ def table_cells(row: dict) -> list[str]:
 
 
 def print_table(rows: Sequence[dict]) -> None:
-    """Print the table, as wide as it is wherever it goes."""
-    table = Table(box=box.SIMPLE)
-    for index, heading in enumerate(HEADINGS):
-        table.add_column(
-            heading, justify='left' if index < 2 else 'right', no_wrap=True
-        )
-    for row in rows:
-        table.add_row(*table_cells(row))
-    # In a file there is no width to keep to.
-    console = Console()
-    if not console.is_terminal:
-        console.width = 120
-    console.print(table)
+    """Print the table."""
+    tables.show([HEADINGS, *map(table_cells, rows)])
 
 
 def write_report(
@@ -127,20 +113,13 @@ def _markdown(rows, records, anchor_sets, cfg_options, versions) -> str:
     definitions = [['anchors', 'definition']]
     definitions += [[s['name'], s['definition']] for s in anchor_sets]
     return TEMPLATE.format(
-        results=_grid([HEADINGS, *map(table_cells, rows)]),
-        trainings=_grid(trainings),
-        definitions=_grid(definitions),
+        results=tables.markdown([HEADINGS, *map(table_cells, rows)]),
+        trainings=tables.markdown(trainings),
+        definitions=tables.markdown(definitions),
         cfg_options=' '.join(cfg_options),
         versions=', '.join(f'{n} {v}' for n, v in versions.items()),
         percent=f'{100 * SCORE_THR:.0f} %',
     )
-
-
-def _grid(rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; the first row is its head."""
-    head, *body = rows
-    lines = [head, ['---'] * len(head), *body]
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
 
 
 TEMPLATE = """# MetaAnchor beside stock RetinaNet
