@@ -9,11 +9,13 @@ from matplotlib.figure import Figure
 
 from . import tables
 from .benchmark import summarise
-from .benchmark_variants import OBJECTS, RUNS, STOCK, VARIANTS
+from .benchmark_variants import OBJECTS, RIVALS, RUNS, STOCK, VARIANTS
 from .drawing import CLASS_COLOURS, save
 from .files import replacing
 
 Rows = list[list[str]]
+# One a rival in every picture: the darker ones, seen as thin lines.
+COLOURS = dict(zip(RIVALS, CLASS_COLOURS[3:], strict=False))
 WIDTH = 0.8  # of the variants of a number of priors, whose centres are 1 apart
 
 
@@ -91,7 +93,7 @@ def write_report(out_dir: Path, content: dict) -> None:
             network=settings['dtype']
             + (', compiled' if settings['compile'] else ''),
             machine=f'{machine["device"]}, {machine["cores"]} CPU cores, '
-            f'{settings["threads"]} threads',
+            f'threads: {settings["threads"]}',
             memory='what PyTorch had allocated on the GPU'
             if settings['device'] == 'cuda'
             else 'all that the process held in RAM, Python and its libraries '
@@ -108,15 +110,28 @@ def write_report(out_dir: Path, content: dict) -> None:
 def draw_ratios(path: Path, cells: Sequence[dict]) -> None:
     """Ratios to stock by number of priors: medians, and lines as ranges."""
     figure = Figure(figsize=(10, 4.5), layout='constrained')
+    drawn = {}
     for axes, what in zip(figure.subplots(1, 2), RUNS, strict=True):
         _draw_run(axes, what, [c for c in cells if what in c['seconds']])
+        handles, names = axes.get_legend_handles_labels()
+        drawn.update(zip(names, handles, strict=True))
+    names = [name for name in RIVALS if name in drawn]
+    figure.legend(
+        [drawn[name] for name in names],
+        names,
+        loc='outside lower center',
+        ncols=len(RIVALS),
+        frameon=False,
+    )
     save(figure, path)
 
 
 def _draw_run(axes: Axes, what: str, cells: Sequence[dict]) -> None:
     numbers = sorted({cell['priors'] for cell in cells})
-    names = [v for v in VARIANTS if v in {cell['variant'] for cell in cells}]
+    names = [v for v in RIVALS if v in {cell['variant'] for cell in cells}]
     axes.axhline(1, color='black', linewidth=1)
+    for border in range(len(numbers) - 1):
+        axes.axvline(border + 0.5, color='black', linewidth=0.5, alpha=0.3)
     for index, name in enumerate(names):
         mine = [cell for cell in _sorted(cells) if cell['variant'] == name]
         times = [summarise(cell['seconds'][what]) for cell in mine]
@@ -135,8 +150,7 @@ def _draw_run(axes: Axes, what: str, cells: Sequence[dict]) -> None:
             fmt='o',
             capsize=3,
             label=name,
-            # One colour a variant in every picture.
-            color=CLASS_COLOURS[list(VARIANTS).index(name)],
+            color=COLOURS[name],
         )
     axes.set(
         title=what,
@@ -147,8 +161,6 @@ def _draw_run(axes: Axes, what: str, cells: Sequence[dict]) -> None:
     )
     axes.grid(axis='y', alpha=0.3)
     axes.spines[['top', 'right']].set_visible(False)
-    if names:
-        axes.legend(frameon=False)
 
 
 def _sorted(cells: Sequence[dict]) -> list[dict]:
@@ -170,12 +182,15 @@ def _stock_times(cells: Sequence[dict], priors: int, what: str) -> list[str]:
 
 TEMPLATE = """# MetaAnchor beside stock RetinaNet
 
-ResNet-50 FPN, 80 classes, {size} px, {network}; {machine}. Stock and a
-variant run in turns, {pairs} pairs after one that warms up: medians of the
-seconds, medians and ranges of the ratios of the pairs. An inference takes one
-image, a training step {batch_size}, of noise, with {objects} objects each.
-Weights are random, so that suppression has next to nothing to do; the learning
-rate is 0, so that they stay so.
+ResNet-50 FPN, 80 classes, {size} px, {network}.
+{machine}.
+
+Stock and a variant run in turns, {pairs} pairs after one that warms up:
+medians of the seconds, medians and ranges of the ratios of the pairs. An
+inference takes one image; images of a training step: {batch_size}. They are
+noise, with {objects} objects each. Weights are random and hardly any score
+passes the threshold, so that suppression has next to nothing to do; the
+learning rate is 0, so that this stays so.
 
 - live: MetaAnchor, the weights generated anew at every inference
 - cached: the weights are kept between inferences, as by default; a training
@@ -197,7 +212,8 @@ rate is 0, so that they stay so.
 
 GFLOPs are of convolutions and matrix products in one inference; a
 multiplication and an addition are two. Memory is the peak in a process that
-does nothing else: {memory}.
+does nothing else:
+{memory}.
 
 Versions: {versions}
 """

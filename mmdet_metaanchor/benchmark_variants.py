@@ -57,6 +57,7 @@ VARIANTS = {
         ('training step',),
     ),
 }
+RIVALS = [name for name in VARIANTS if name != STOCK]
 
 
 @dataclass(frozen=True)

@@ -274,7 +274,7 @@ def test_tables_hold_medians_and_ranges(content):
 def test_report(content, tmp_path):
     write_report(tmp_path, content)
     text = (tmp_path / 'speed.md').read_text()
-    assert '64x96 px, fp32; CPU, 2 CPU cores, 1 threads' in text
+    assert '64x96 px, fp32.\nCPU, 2 CPU cores, threads: 1.' in text
     assert '| 9 | baked | 2.000 | 2.000 | 1.000 to 3.000 |' in text
     assert (tmp_path / 'speed.png').read_bytes().startswith(b'\x89PNG')
     assert sorted(file.name for file in tmp_path.iterdir()) == [

@@ -18,8 +18,7 @@ from mmdet_metaanchor.benchmark_report import (
 from mmdet_metaanchor.benchmark_speed import compare_variants
 from mmdet_metaanchor.benchmark_variants import (
     GRIDS,
-    STOCK,
-    VARIANTS,
+    RIVALS,
     Settings,
 )
 from mmdet_metaanchor.launch import keep_freed_memory, one_line_errors
@@ -55,9 +54,8 @@ def parse_args() -> argparse.Namespace:
         default=[9, 25, 81],
         help='of a cell',
     )
-    variants = [name for name in VARIANTS if name != STOCK]
     parser.add_argument(
-        '--variants', nargs='+', choices=variants, default=variants
+        '--variants', nargs='+', choices=RIVALS, default=RIVALS
     )
     parser.add_argument(
         '--dtype',
