@@ -25,7 +25,7 @@ def show(rows: Sequence[Sequence[str]]) -> None:
     # In a file there is no width to keep to.
     console = Console()
     if not console.is_terminal:
-        console.width = 120
+        console.width = 160
     console.print(table)
 
 

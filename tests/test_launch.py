@@ -10,12 +10,12 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 
-from mmdet_metaanchor.benchmark import compare_speed, summarise
 from mmdet_metaanchor.launch import (
     allow_checkpoint_classes,
     one_line_errors,
     use_amp,
 )
+from mmdet_metaanchor.speed.timing import compare_speed, summarise
 
 
 def test_checkpoints_of_mmengine_load_with_weights_only(tmp_path):

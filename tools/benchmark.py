@@ -7,12 +7,12 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.hub import get_config
 
-from mmdet_metaanchor.benchmark import (
+from mmdet_metaanchor.launch import keep_freed_memory, one_line_errors
+from mmdet_metaanchor.speed.timing import (
     compare_speed,
     describe_device,
     summarise,
 )
-from mmdet_metaanchor.launch import keep_freed_memory, one_line_errors
 
 
 def parse_args() -> argparse.Namespace:

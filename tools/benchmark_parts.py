@@ -5,13 +5,13 @@ import argparse
 import torch
 from mmengine.device import get_device
 
-from mmdet_metaanchor.benchmark import describe_device
-from mmdet_metaanchor.benchmark_parts import (
+from mmdet_metaanchor.launch import keep_freed_memory, one_line_errors
+from mmdet_metaanchor.speed.parts import (
     Comparison,
     compare_assigners,
     compare_coders,
 )
-from mmdet_metaanchor.launch import keep_freed_memory, one_line_errors
+from mmdet_metaanchor.speed.timing import describe_device
 
 
 def parse_args() -> argparse.Namespace:

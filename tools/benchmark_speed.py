@@ -10,18 +10,18 @@ from pathlib import Path
 from mmengine.device import get_device
 
 from mmdet_metaanchor import tables
-from mmdet_metaanchor.benchmark_report import (
+from mmdet_metaanchor.launch import keep_freed_memory, one_line_errors
+from mmdet_metaanchor.speed.compare import compare_variants
+from mmdet_metaanchor.speed.report import (
     cost_table,
     speed_table,
     write_report,
 )
-from mmdet_metaanchor.benchmark_speed import compare_variants
-from mmdet_metaanchor.benchmark_variants import (
+from mmdet_metaanchor.speed.variants import (
     GRIDS,
     RIVALS,
     Settings,
 )
-from mmdet_metaanchor.launch import keep_freed_memory, one_line_errors
 
 
 def parse_args() -> argparse.Namespace:

@@ -2,10 +2,7 @@
 
 from dataclasses import dataclass
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
+from .. import tables
 from .figures import expected_range
 from .grid import Cell, Grid, Run
 from .jobs import Jobs
@@ -111,21 +108,18 @@ def _values(cell: Cell, jobs: Jobs) -> list[float]:
 
 def print_verdicts(verdicts: list[Verdict]) -> None:
     """Print what was stated, the range, and what came out."""
-    table = Table(box=box.SIMPLE)
-    for heading in ('table', 'row', 'column', 'stated', 'range', 'now', ''):
-        table.add_column(heading)
+    rows = [['table', 'row', 'column', 'stated', 'range', 'now', '']]
     for verdict in verdicts:
         low, high = verdict.expected
-        table.add_row(
-            verdict.table,
-            verdict.row,
-            verdict.column,
-            ' '.join(f'{value:.1f}' for value in verdict.stated),
-            f'{low:.1f} to {high:.1f}',
-            f'{verdict.now:.1f}',
-            'within' if verdict.holds else 'OUTSIDE',
+        rows.append(
+            [
+                verdict.table,
+                verdict.row,
+                verdict.column,
+                ' '.join(f'{value:.1f}' for value in verdict.stated),
+                f'{low:.1f} to {high:.1f}',
+                f'{verdict.now:.1f}',
+                'within' if verdict.holds else 'OUTSIDE',
+            ]
         )
-    console = Console()
-    if not console.is_terminal:
-        console.width = 150  # in a file there is no width to keep to
-    console.print(table)
+    tables.show(rows)

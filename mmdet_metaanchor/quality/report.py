@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from .. import tables
 from ..files import replacing, write_json
 from .figures import tabulate
 from .grid import Grid
@@ -27,7 +28,7 @@ def write_report(grid: Grid, jobs, out_dir: Path) -> Path:
         if record is not None:
             records.setdefault(run.variant, {})[run.seed] = record
             done += 1
-    tables = tabulate(grid, records)
+    numbers = tabulate(grid, records)
     measured = sorted(
         {_machine(r) for seeds in records.values() for r in seeds.values()}
     )
@@ -39,7 +40,7 @@ def write_report(grid: Grid, jobs, out_dir: Path) -> Path:
             done=done,
             total=len(runs),
             measured_on=measured,
-            tables=tables,
+            tables=numbers,
         ),
     )
     lines = [
@@ -50,7 +51,7 @@ def write_report(grid: Grid, jobs, out_dir: Path) -> Path:
         f'{done} of {len(runs)} trainings are done.\n',
         *(f'Measured on {text}.\n' for text in measured),
     ]
-    for name, table in tables.items():
+    for name, table in numbers.items():
         lines.append(f'## {table["title"]}\n')
         lines.append(markdown(table, len(grid.seeds)) + '\n')
         if any(map(any, table['rows'].values())):
@@ -74,10 +75,11 @@ def markdown(table: dict, seeds: int) -> str:
         'row': f'difference to {next(iter(table["rows"]))}',
     }
     head = [versus.get(table['versus'], ''), *table['columns']]
-    lines = [head, ['---'] * len(head)]
-    for label, entries in table['rows'].items():
-        lines.append([label, *(_cell(entry, seeds) for entry in entries)])
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+    rows = [
+        [label, *(_cell(entry, seeds) for entry in entries)]
+        for label, entries in table['rows'].items()
+    ]
+    return tables.markdown([head, *rows])
 
 
 def _cell(entry: dict | None, seeds: int) -> str:

@@ -11,9 +11,9 @@ from mmengine.hub import get_config
 from mmengine.optim import build_optim_wrapper
 from torch import Tensor, nn
 
-from .anchor_function import AnchorFunctionGenerator
-from .bake import bake_anchors
-from .benchmark import build_model, inference, make_batch, training_step
+from ..anchor_function import AnchorFunctionGenerator
+from ..bake import bake_anchors
+from .timing import build_model, inference, make_batch, training_step
 
 # Numbers of priors, and what the configs call their grids.
 GRIDS = {k * k: f'{k}x{k}' for k in (3, 5, 7, 9)}

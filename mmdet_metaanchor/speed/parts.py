@@ -16,13 +16,13 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from .assigners import FasterRCNNAssigner, SSDAssigner, YOLOv3Assigner
-from .benchmark import alternate, summarise
-from .coders import (
+from ..assigners import FasterRCNNAssigner, SSDAssigner, YOLOv3Assigner
+from ..coders import (
     CornersVarianceBBoxCoder,
     DeltaXYWHVarianceBBoxCoder,
     MinMaxVarianceBBoxCoder,
 )
+from .timing import alternate, summarise
 
 STRIDES = (8, 16, 32, 64, 128)
 ASSIGNERS = (FasterRCNNAssigner(0.5, 0.4), SSDAssigner(), YOLOv3Assigner())

@@ -7,19 +7,19 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmdet_metaanchor import benchmark_speed
 from mmdet_metaanchor.anchor_function import AnchorFunctionGenerator
-from mmdet_metaanchor.benchmark_costs import (
+from mmdet_metaanchor.speed import compare
+from mmdet_metaanchor.speed.costs import (
     count_flops,
     count_parameters,
     peak_memory,
 )
-from mmdet_metaanchor.benchmark_report import (
+from mmdet_metaanchor.speed.report import (
     cost_table,
     speed_table,
     write_report,
 )
-from mmdet_metaanchor.benchmark_variants import (
+from mmdet_metaanchor.speed.variants import (
     RUNS,
     VARIANTS,
     Settings,
@@ -29,7 +29,7 @@ from mmdet_metaanchor.benchmark_variants import (
     set_precision,
 )
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = Settings((64, 96), 1, 2)
 # Of the tiny model: 9 priors, 8 channels, 3x3 kernels, 2 classes, 4 deltas;
 # numbers of one prior's anchor functions, and hidden units.
@@ -53,9 +53,7 @@ def configs(tmp_path, tiny_data, tiny_config, monkeypatch):
 @pytest.fixture
 def no_process(monkeypatch):
     """No memory is measured, which takes a process of its own: quicker."""
-    monkeypatch.setattr(
-        benchmark_speed, 'peak_memory', lambda name, cfg, settings: {}
-    )
+    monkeypatch.setattr(compare, 'peak_memory', lambda name, cfg, settings: {})
 
 
 def build(name, configs):
@@ -168,7 +166,7 @@ def test_bf16_is_of_the_network_alone(configs):
 
 @pytest.mark.parametrize('name', VARIANTS)
 def test_measures_every_pair_of_every_run(configs, no_process, name):
-    cell = benchmark_speed.measure(name, configs, SETTINGS, name)
+    cell = compare.measure(name, configs, SETTINGS, name)
     if name == 'stock':
         assert cell['seconds'] == {}
         return
@@ -198,18 +196,18 @@ def test_goes_on_after_an_interruption(tmp_path, monkeypatch):
         measured.append(label)
         return dict(parameters=1, flops=1, memory={}, seconds={})
 
-    def compare(settings=SETTINGS):
-        return benchmark_speed.compare_variants(
+    def run(settings=SETTINGS):
+        return compare.compare_variants(
             path, [9, 25], ['live', 'lean'], settings, lambda number: None
         )
 
     path = tmp_path / 'new' / 'speed.json'
-    monkeypatch.setattr(benchmark_speed, 'measure', measure)
+    monkeypatch.setattr(compare, 'measure', measure)
     with pytest.raises(KeyboardInterrupt):
-        compare()
+        run()
     assert len(json.loads(path.read_text())['cells']) == 3
     measured.append('the interruption')
-    content = compare()
+    content = run()
     assert content == json.loads(path.read_text())
     labels = [
         f'{number} priors, {name}'
@@ -218,10 +216,10 @@ def test_goes_on_after_an_interruption(tmp_path, monkeypatch):
     ]
     measured.remove('the interruption')
     assert measured == labels
-    assert compare() == content
+    assert run() == content
     assert measured == labels
     with pytest.raises(ValueError, match=r'other settings \(pairs\)'):
-        compare(Settings((64, 96), 1, 3))
+        run(Settings((64, 96), 1, 3))
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from mmengine.registry import init_default_scope
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from .benchmark import build_model
-from .benchmark_variants import VARIANTS, Settings, make_run, set_precision
-from .launch import keep_freed_memory
+from ..launch import keep_freed_memory
+from .timing import build_model
+from .variants import VARIANTS, Settings, make_run, set_precision
 
 
 def count_parameters(model: nn.Module) -> int:

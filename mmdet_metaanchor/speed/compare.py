@@ -8,9 +8,11 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from .benchmark import alternate, build_model
-from .benchmark_costs import count_flops, count_parameters, peak_memory
-from .benchmark_variants import (
+from ..files import go_on_from, write_json
+from ..machine import describe_machine, describe_versions
+from .costs import count_flops, count_parameters, peak_memory
+from .timing import alternate, build_model
+from .variants import (
     STOCK,
     VARIANTS,
     Settings,
@@ -19,8 +21,6 @@ from .benchmark_variants import (
     read_configs,
     set_precision,
 )
-from .files import go_on_from, write_json
-from .machine import describe_machine, describe_versions
 
 
 def compare_variants(

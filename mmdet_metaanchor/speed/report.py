@@ -7,11 +7,11 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from . import tables
-from .benchmark import summarise
-from .benchmark_variants import OBJECTS, RIVALS, RUNS, STOCK, VARIANTS
-from .drawing import CLASS_COLOURS, save
-from .files import replacing
+from .. import tables
+from ..drawing import CLASS_COLOURS, save
+from ..files import replacing
+from .timing import summarise
+from .variants import OBJECTS, RIVALS, RUNS, STOCK, VARIANTS
 
 Rows = list[list[str]]
 # One a rival in every picture: the darker ones, seen as thin lines.
@@ -23,7 +23,7 @@ def speed_table(cells: Sequence[dict]) -> Rows:
     """Median seconds, and median and range of the ratios to stock.
 
     Args:
-        cells (Sequence[dict]): As :func:`.benchmark_speed.compare_variants`
+        cells (Sequence[dict]): As :func:`.compare.compare_variants`
             gives them. The time of stock is the median beside all variants.
 
     Returns:
@@ -77,7 +77,7 @@ def write_report(out_dir: Path, content: dict) -> None:
 
     Args:
         out_dir (Path): The folder.
-        content (dict): As :func:`.benchmark_speed.compare_variants` gives it.
+        content (dict): As :func:`.compare.compare_variants` gives it.
     """
     settings, cells = content['settings'], content['cells']
     height, width = settings['image_size']

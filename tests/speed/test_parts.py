@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mmdet_metaanchor.benchmark_parts import (
+from mmdet_metaanchor.speed.parts import (
     compare_assigners,
     compare_coders,
     make_boxes,
