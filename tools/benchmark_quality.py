@@ -1,14 +1,17 @@
 """Train and test the detectors of a grid config, and make its report."""
 
 import argparse
-import os
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
+from mmengine.device import get_device
+
 from mmdet_metaanchor.launch import one_line_errors
+from mmdet_metaanchor.machine import describe_machine
 from mmdet_metaanchor.quality.check import print_verdicts, repeat_cells
 from mmdet_metaanchor.quality.grid import Grid, Run
 from mmdet_metaanchor.quality.jobs import Jobs
@@ -24,7 +27,7 @@ def parse_args() -> argparse.Namespace:
         '--results',
         type=Path,
         help='folder for a JSON file of every run that has ended, and for '
-        'the report (default: docs/benchmark/ and the name of the grid)',
+        'the report (default: that of the grid, or results/ in the work dir)',
     )
     parser.add_argument(
         '--work-dir',
@@ -43,22 +46,23 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--jobs',
         type=int,
-        default=os.cpu_count(),
-        help='runs side by side (default: one a core)',
+        default=1 if get_device() == 'cuda' else describe_machine()['cores'],
+        help='runs side by side (default: one a core, or one on a GPU)',
     )
     parser.add_argument(
         '--gpus',
         type=int,
         default=1,
-        help='GPUs of a run, by tools/dist_train.sh; goes with --jobs 1',
+        help='GPUs of a run, by tools/dist_train.sh (default: 1)',
     )
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
         '--check',
         action='store_true',
-        help='train anew, with the first seed, one cell of every table, and '
+        help='train anew, with another seed, one cell of every table, and '
         'say whether it falls where the stated runs let expect it',
     )
-    parser.add_argument(
+    what.add_argument(
         '--report',
         action='store_true',
         help='train nothing, only make the report of what is done',
@@ -71,30 +75,39 @@ def main() -> None:
     # To be ended is to be interrupted: the trainings have to end, too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with one_line_errors():
-        if args.jobs < 1 or args.gpus < 1:
+        if args.jobs < 1 or args.gpus < 1 or min(args.jobs, args.gpus) > 1:
             raise ValueError(
-                f'--jobs and --gpus must be positive, got {args.jobs} and '
-                f'{args.gpus}'
+                'runs are side by side on one GPU each or on none, or one '
+                f'after the other on several; got --jobs {args.jobs} and '
+                f'--gpus {args.gpus}'
             )
         grid = Grid(args.grid)
-        name = grid.path.stem
-        results = args.results or Path('docs/benchmark', name)
-        work_dir = args.work_dir or Path('work_dirs/benchmark', name)
+        work_dir = args.work_dir or Path('work_dirs/benchmark', grid.path.stem)
+        results = args.results or Path(grid.results or work_dir / 'results')
         jobs = Jobs(grid, results / 'runs', work_dir, args.jobs, args.gpus)
-        if args.check:
-            folder = work_dir / 'check'
-            anew = Jobs(grid, folder / 'runs', folder, args.jobs, args.gpus)
-            verdicts = repeat_cells(grid, jobs, anew)
-            print_verdicts(verdicts)
-            sys.exit(not all(verdict.holds for verdict in verdicts))
-        runs = [] if args.report else choose_runs(grid, args.only)
         try:
+            if args.check:
+                check(grid, jobs, work_dir / 'check')
+                return
+            runs = [] if args.report else choose_runs(grid, args.only)
             failures = jobs.run(runs)
         except KeyboardInterrupt:
             sys.exit('interrupted; the same command goes on from here')
         print(write_report(grid, jobs, results))
     if failures:
         sys.exit('\n'.join(['failed:', *failures]))
+
+
+def check(grid: Grid, stated: Jobs, folder: Path) -> None:
+    """Repeat cells in a folder of their own; exit with 1 if one differs."""
+    shutil.rmtree(folder, ignore_errors=True)  # to repeat is to train anew
+    anew = Jobs(grid, folder / 'runs', folder, stated.number, stated.gpus)
+    try:
+        verdicts = repeat_cells(grid, stated, anew)
+    except RuntimeError as error:
+        sys.exit(f'failed: {error}')
+    print_verdicts(verdicts)
+    sys.exit(not all(verdict.holds for verdict in verdicts))
 
 
 def choose_runs(grid: Grid, patterns: Sequence[str]) -> list[Run]:

@@ -30,27 +30,11 @@ class Verdict:
         return low <= self.now <= high
 
 
-def cells_to_check(grid: Grid) -> dict[str, Cell]:
-    """The cell that each table names by ``check``: a row and a column.
-
-    Raises:
-        ValueError: The table has no such cell.
-    """
-    cells = {}
-    for name, table in grid.tables.items():
-        row, column = table['check']
-        rows = grid.rows(name)
-        if row not in rows or column not in table['columns']:
-            raise ValueError(
-                f'table {name} has no row {row!r} with a column {column!r}: '
-                f'rows {list(rows)}, columns {table["columns"]}'
-            )
-        cells[name] = rows[row][table['columns'].index(column)]
-    return cells
-
-
 def repeat_cells(grid: Grid, stated: Jobs, anew: Jobs) -> list[Verdict]:
-    """Train again, with the first seed, what one cell of every table needs.
+    """Train what one cell of every table needs, with a seed of its own.
+
+    The seed is the one after the largest of the grid: a run that is stated
+    could not fall outside of a range that was made from it.
 
     Args:
         grid (Grid): The grid.
@@ -65,7 +49,7 @@ def repeat_cells(grid: Grid, stated: Jobs, anew: Jobs) -> list[Verdict]:
             have ended.
         RuntimeError: A run failed.
     """
-    cells = cells_to_check(grid)
+    cells = {name: grid.cell_to_check(name) for name in grid.tables}
     values = {name: _values(cell, stated) for name, cell in cells.items()}
     for name, found in values.items():
         if len(found) < 2:
@@ -76,7 +60,7 @@ def repeat_cells(grid: Grid, stated: Jobs, anew: Jobs) -> list[Verdict]:
     tests = {}
     for cell in cells.values():
         tests.setdefault(cell.variant, []).append(cell.test)
-    seed = grid.seeds[0]
+    seed = max(grid.seeds) + 1
     runs = {
         variant: Run(variant, seed, tuple(dict.fromkeys(wanted)))
         for variant, wanted in tests.items()
@@ -95,6 +79,7 @@ def repeat_cells(grid: Grid, stated: Jobs, anew: Jobs) -> list[Verdict]:
 
 
 def _values(cell: Cell, jobs: Jobs) -> list[float]:
+    """MAP in percent of the runs that have ended."""
     records = [
         jobs.read(Run(cell.variant, seed, (cell.test,)))
         for seed in jobs.grid.seeds
@@ -102,7 +87,7 @@ def _values(cell: Cell, jobs: Jobs) -> list[float]:
     return [
         100 * record['tests'][str(cell.test)]['metrics']['mAP']
         for record in records
-        if record is not None
+        if record is not None and str(cell.test) in record['tests']
     ]
 
 

@@ -7,11 +7,17 @@ RUN being a :class:`Run` in JSON.
 import argparse
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from ..anchors import Anchors, customize_anchors, list_shapes
+from ..anchors import (
+    Anchors,
+    customize_anchors,
+    list_shapes,
+    restored_anchors,
+)
 from ..boxes import read_boxes
 from ..clusters import cluster_anchors
 from ..datasets.coco import read_images
@@ -34,7 +40,7 @@ def evaluate(
         run (Run): What was trained.
         config (Path): Its config.
         checkpoint (Path): Its checkpoint.
-        work_dir (Path): Folder for logs and for the anchors that are found.
+        work_dir (Path): Folder for logs.
 
     Returns:
         dict[str, dict]: By ``str(test)``: COCO ``metrics``, fractions; the
@@ -51,34 +57,34 @@ def evaluate(
         cfg.visualizer.name = cfg.experiment_name = f'{run.name}_{data}'
         runner = build_runner(cfg)
         load_strictly(runner, str(checkpoint))
-        # 'trained' is first, because it is what others start from.
-        tests = [test for test in run.tests if test.data == data]
-        for test in sorted(tests, key=lambda test: test.anchors != 'trained'):
-            results[str(test)] = _test(grid, test, runner, cfg)
-    return results
+        for test in (test for test in run.tests if test.data == data):
+            results[test] = _test(grid, test, runner, cfg)
+    return {str(test): results[test] for test in run.tests}
 
 
 def _test(grid: Grid, test: Evaluation, runner: Runner, cfg: Config) -> dict:
-    model = runner.model
-    trained = model.bbox_head.prior_generator
-    chosen = None
-    if test.anchors != 'trained':
-        chosen = grid.anchors.get(test.anchors)
-        anchors = chosen or choose_anchors(test.anchors, runner, cfg)
-        customize_anchors(model, anchors)
-    result = dict(
-        metrics=read_metrics(runner.test()),
-        images=len(runner.test_dataloader.dataset),
-        per_cell=model.bbox_head.num_base_priors,
-    )
-    if test.anchors != 'trained':
-        if chosen is None:
+    head = runner.model.bbox_head
+    if test.anchors == 'trained':  # of a stock head, too
+        return _measure(runner)
+    with restored_anchors(runner.model):
+        known = grid.anchors.get(test.anchors)
+        anchors = known or choose_anchors(test.anchors, runner, cfg)
+        customize_anchors(runner.model, anchors)
+        result = _measure(runner)
+        if known is None:
             result['anchors'] = [
                 [[round(side, 2) for side in size] for size in level]
-                for level in list_shapes(model.bbox_head.prior_generator)
+                for level in list_shapes(head.prior_generator)
             ]
-        model.bbox_head.set_prior_generator(trained)
     return result
+
+
+def _measure(runner: Runner) -> dict:
+    return dict(
+        metrics=read_metrics(runner.test()),
+        images=len(runner.test_dataloader.dataset),
+        per_cell=runner.model.bbox_head.num_base_priors,
+    )
 
 
 def choose_anchors(how: str, runner: Runner, cfg: Config) -> Anchors:
@@ -88,9 +94,11 @@ def choose_anchors(how: str, runner: Runner, cfg: Config) -> Anchors:
         how (str): One of :data:`.grid.CHOSEN`.
         runner (Runner): It has the model, with the anchors of the training.
         cfg (Config): Its config.
+
+    Returns:
+        list[list[tuple[float, float]]]: Sizes (w, h) in px, one list a level.
     """
-    head = runner.model.bbox_head
-    trained = head.prior_generator
+    trained = runner.model.bbox_head.prior_generator
     images = read_images(cfg, 'train')
     anchors = list_shapes(trained)
     if 'clustered' in how:
@@ -99,19 +107,17 @@ def choose_anchors(how: str, runner: Runner, cfg: Config) -> Anchors:
         anchors = cluster_anchors(boxes.sizes, trained)
     if 'searched' not in how:
         return anchors
-    candidates = paper_candidates(trained)
-    customize_anchors(runner.model, anchors)
-    try:
+    # Its log is not kept: one of an earlier checkpoint would be gone on from.
+    with restored_anchors(runner.model), TemporaryDirectory() as folder:
+        customize_anchors(runner.model, anchors)
         return search_anchors(
             runner.model,
             images,
-            Path(cfg.work_dir, how),
-            candidates,
+            Path(folder),
+            paper_candidates(trained),
             images=SEARCH_IMAGES,
             held_images=0,
         ).anchors
-    finally:
-        head.set_prior_generator(trained)
 
 
 def main() -> None:

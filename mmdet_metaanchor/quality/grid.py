@@ -14,8 +14,18 @@ from mmengine.config import Config
 # Anchors of a test that are not in the config; see docs/benchmark.md.
 CHOSEN = ('trained', 'clustered', 'searched', 'clustered+searched')
 KEYS = ('seeds', 'detectors', 'data', 'anchors', 'variants', 'tables')
-# What decides the outcome of a training, wherever it runs.
-ESSENTIAL = ('model', 'optim_wrapper', 'param_scheduler', 'train_cfg')
+# What decides the outcome of a training and of its tests...
+ESSENTIAL = (
+    'model',
+    'optim_wrapper',
+    'param_scheduler',
+    'train_cfg',
+    'train_dataloader',
+    'test_dataloader',
+    'custom_hooks',
+)
+# ... without that in which machines differ.
+LOCAL = ('data_root', 'ann_file', 'num_workers', 'persistent_workers')
 
 
 class Evaluation(NamedTuple):
@@ -68,14 +78,16 @@ class Grid:
       and one cell a column, ``versus`` ('column' or 'row': the first of them
       is what differences are to) and ``check``, row and column of the cell
       that a reader's check repeats. A cell is a variant, or a list of a
-      variant, data and anchors.
+      variant, data and anchors;
+    - ``results``, the folder of its results, if they are kept with it.
 
     Args:
         path (str | Path): The file.
 
     Raises:
         FileNotFoundError: It is not there.
-        ValueError: A key is missing, or a name is used and not defined.
+        ValueError: A key is missing, a name is used and not defined, or a
+            table does not hold together.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -86,6 +98,7 @@ class Grid:
                 f'{path} is not a grid: it lacks {", ".join(missing)}'
             )
         self.path = Path(path)
+        self.results = cfg.get('results')
         self._settings = {}
         self.seeds = list(cfg.seeds)
         self.detectors = cfg.detectors.to_dict()
@@ -100,12 +113,59 @@ class Grid:
         for name, variant in self.variants.items():
             if not re.fullmatch(r'[\w.+-]+', name):
                 raise ValueError(f'variant {name!r} cannot name a folder')
+            self._has(variant, ('detector', 'data'), f'variant {name}')
             self._known('detectors', variant['detector'], name)
             self._known('data', variant['data'], name)
-        for cell in self.cells():
-            self._known('data', cell.test.data, cell.variant)
-            if cell.test.anchors not in CHOSEN:
-                self._known('anchors', cell.test.anchors, cell.variant)
+        for name in CHOSEN:
+            if name in self.anchors:
+                raise ValueError(f'{name!r} cannot name anchors of {path}')
+        for name in self.tables:
+            self._check_table(name)
+
+    def _check_table(self, name: str) -> None:
+        table = self.tables[name]
+        self._has(
+            table, ('title', 'columns', 'rows', 'check'), f'table {name}'
+        )
+        if table.get('versus') not in (None, 'column', 'row'):
+            raise ValueError(
+                f"versus of table {name} must be 'column' or 'row', got "
+                f'{table["versus"]!r}'
+            )
+        for label, *entries in table['rows']:
+            if len(entries) != len(table['columns']):
+                raise ValueError(
+                    f'row {label!r} of table {name} has {len(entries)} cells '
+                    f'for the columns {table["columns"]}'
+                )
+        rows = self.rows(name)
+        if len(rows) < len(table['rows']):
+            raise ValueError(f'two rows of table {name} have the same label')
+        for cells in rows.values():
+            for cell in filter(None, cells):
+                self._known('data', cell.test.data, cell.variant)
+                if cell.test.anchors not in CHOSEN:
+                    self._known('anchors', cell.test.anchors, cell.variant)
+        if self.cell_to_check(name) is None:
+            raise ValueError(
+                f'table {name} has no cell {table["check"]} to check'
+            )
+
+    def cell_to_check(self, table: str) -> Cell | None:
+        """The cell that a table names by ``check``, if it is there."""
+        row, column = self.tables[table]['check']
+        columns = self.tables[table]['columns']
+        rows = self.rows(table)
+        if row not in rows or column not in columns:
+            return None
+        return rows[row][columns.index(column)]
+
+    def _has(self, entry: dict, keys: tuple[str, ...], owner: str) -> None:
+        missing = [key for key in keys if key not in entry]
+        if missing:
+            raise ValueError(
+                f'{owner} of {self.path} lacks {", ".join(missing)}'
+            )
 
     def _known(self, key: str, name: str, user: str) -> None:
         if name not in getattr(self, key):
@@ -114,7 +174,7 @@ class Grid:
                 f'of {self.path}: {", ".join(map(str, getattr(self, key)))}'
             )
 
-    def cell(self, entry: str | list) -> Cell:
+    def cell(self, entry: str | list | None) -> Cell | None:
         """A cell as it stands in a row; ``None`` stays empty."""
         if entry is None:
             return None
@@ -179,17 +239,22 @@ class Grid:
         definition = self.variants[variant]
         with self.environment(definition['data']):
             cfg = Config.fromstring(self.config(variant), '.py')
-        resolved = {key: cfg.get(key) for key in ESSENTIAL}
+        resolved = _without_local({key: cfg.get(key) for key in ESSENTIAL})
         text = json.dumps(resolved, default=str, sort_keys=True)
-        recorded = dict(
+        self._settings[variant] = _as_in_a_file(
             config=self.detectors[definition['detector']],
-            data=self.data[definition['data']],
+            data=self.data[definition['data']].get('make'),
             settings=definition.get('settings', {}),
             digest=hashlib.sha256(text.encode()).hexdigest()[:12],
         )
-        # As a file gives it back: tuples are lists there.
-        self._settings[variant] = json.loads(json.dumps(recorded))
         return self._settings[variant]
+
+    def definition(self, test: Evaluation) -> dict:
+        """What a run's file records of what a test was."""
+        return _as_in_a_file(
+            data=self.data[test.data].get('make'),
+            anchors=self.anchors.get(test.anchors),
+        )
 
     @contextmanager
     def environment(self, data: str) -> Iterator[None]:
@@ -208,3 +273,21 @@ class Grid:
                     del environ[name]
                 else:
                     environ[name] = value
+
+
+def _as_in_a_file(**values) -> dict:
+    """Values as JSON gives them back: tuples are lists there."""
+    return json.loads(json.dumps(values))
+
+
+def _without_local(value):
+    """A nested value without the ``LOCAL`` keys."""
+    if isinstance(value, dict):
+        return {
+            key: _without_local(item)
+            for key, item in value.items()
+            if key not in LOCAL
+        }
+    if isinstance(value, (list, tuple)):
+        return [_without_local(item) for item in value]
+    return value

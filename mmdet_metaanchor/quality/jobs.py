@@ -49,6 +49,8 @@ class Jobs:
     def read(self, run: Run) -> dict | None:
         """The record of a run that has ended, or ``None``.
 
+        Tests whose data or anchors were defined otherwise are left out.
+
         Raises:
             ValueError: The file is of a run with other settings.
         """
@@ -56,15 +58,25 @@ class Jobs:
         if not path.is_file():
             return None
         record = read_json(path)
-        settings = self.grid.settings(run.variant)
+        settings = self._settings(run)
         if record['settings'] != settings:
             raise ValueError(
                 f'{path} was made with the settings {record["settings"]}, '
                 f'and {run.variant} has {settings} now; remove the file, or '
                 'choose another folder for the results'
             )
-        missing = {str(test) for test in run.tests} - record['tests'].keys()
-        return None if missing else record
+        wanted = {str(t): self.grid.definition(t) for t in run.tests}
+        record['tests'] = {
+            name: result
+            for name, result in record['tests'].items()
+            if result['definition'] == wanted.get(name)
+        }
+        return record
+
+    def is_done(self, run: Run) -> bool:
+        """Whether the record of a run holds all of its tests."""
+        record = self.read(run)
+        return record is not None and len(record['tests']) == len(run.tests)
 
     def run(self, runs: Sequence[Run]) -> list[str]:
         """Do what is not done yet.
@@ -72,26 +84,24 @@ class Jobs:
         Returns:
             list[str]: A line for every run that failed.
         """
-        waiting = [run for run in runs if self.read(run) is None]
+        waiting = [run for run in runs if not self.is_done(run)]
         names = [self.grid.variants[run.variant]['data'] for run in waiting]
         names += [test.data for run in waiting for test in run.tests]
         for name in dict.fromkeys(names):
             self._make(name)
+        # Before the threads start: to read a config changes the environment,
+        # which they share.
+        settings = [self._settings(run) for run in waiting]
         failures = []
         with (
             Progress(len(runs), len(runs) - len(waiting), self.number) as bar,
             ThreadPoolExecutor(self.number) as pool,
         ):
-            futures = {
-                pool.submit(
-                    self._do,
-                    run,
-                    self.grid.settings(run.variant),
-                    bar.follow(str(run)),
-                ): run
-                for run in waiting
-            }
             try:
+                futures = {
+                    pool.submit(self._do, run, own, bar.follow(str(run))): run
+                    for run, own in zip(waiting, settings, strict=True)
+                }
                 while futures:
                     # With a timeout, so that Ctrl-C is heard.
                     done, _ = wait(futures, 1, FIRST_COMPLETED)
@@ -102,12 +112,15 @@ class Jobs:
                             bar.done(str(run), future.result())
                         else:
                             failures.append(f'{run}: {error}')
-                            bar.failed(failures[-1])
+                            bar.failed(str(run), str(error))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 self._processes.stop()
                 raise
         return failures
+
+    def _settings(self, run: Run) -> dict:
+        return dict(self.grid.settings(run.variant), gpus=self.gpus)
 
     def _make(self, data: str) -> None:
         """Make the digits of a data set, if it is made of digits."""
@@ -133,7 +146,7 @@ class Jobs:
             [sys.executable, '-m', f'{__package__}.evaluate']
             + [str(self.grid.path), json.dumps(run), str(config)]
             + [str(last_checkpoint(folder)), str(out)],
-            self.grid.env(run.variant),
+            {},  # every test has its own
             folder / 'test.log',
             follow,
         )
@@ -141,7 +154,12 @@ class Jobs:
             variant=run.variant,
             seed=run.seed,
             settings=settings,
-            tests=read_json(out),
+            tests={
+                name: dict(result, definition=self.grid.definition(test))
+                for (name, result), test in zip(
+                    read_json(out).items(), run.tests, strict=True
+                )
+            },
             seconds=dict(
                 training=round(training['seconds'], 1),
                 tests=round(time.monotonic() - began, 1),
@@ -154,7 +172,14 @@ class Jobs:
         write_json(self.results / f'{run.name}.json', record)
         return record
 
-    def _train(self, run, config, folder, settings, follow) -> dict:
+    def _train(
+        self,
+        run: Run,
+        config: Path,
+        folder: Path,
+        settings: dict,
+        follow: Callable[[str], None],
+    ) -> dict:
         """Train, or go on, or do nothing where that is done.
 
         Returns:
@@ -172,6 +197,7 @@ class Jobs:
                 )
             if state['done'] and last_checkpoint(folder).is_file():
                 return state
+            state['done'] = False
         write_json(memo, state)
         if self.gpus > 1:
             command = ['bash', str(ROOT / 'tools/dist_train.sh'), str(config)]

@@ -70,10 +70,17 @@ class Progress(ExitStack):
             self.all, completed=self.number, note=f'about {rest:.0f} min left'
         )
 
-    def failed(self, reason: str) -> None:
+    def failed(self, name: str, reason: str) -> None:
         """A run has failed."""
-        self._remove(reason.partition(':')[0])
-        self.console.print(f'failed: {reason}', markup=False, soft_wrap=True)
+        self.number += 1
+        self._remove(name)
+        self.console.print(
+            f'failed: {name}: {reason}',
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+        self.bar.update(self.all, completed=self.number)
 
     def _remove(self, name: str) -> None:
         if name in self.tasks:

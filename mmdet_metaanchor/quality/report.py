@@ -6,10 +6,11 @@ from .. import tables
 from ..files import replacing, write_json
 from .figures import tabulate
 from .grid import Grid
+from .jobs import Jobs
 from .plots import draw_table
 
 
-def write_report(grid: Grid, jobs, out_dir: Path) -> Path:
+def write_report(grid: Grid, jobs: Jobs, out_dir: Path) -> Path:
     """Make the report from the runs that have ended.
 
     Args:
@@ -27,7 +28,7 @@ def write_report(grid: Grid, jobs, out_dir: Path) -> Path:
         record = jobs.read(run)
         if record is not None:
             records.setdefault(run.variant, {})[run.seed] = record
-            done += 1
+            done += jobs.is_done(run)
     numbers = tabulate(grid, records)
     measured = sorted(
         {_machine(r) for seeds in records.values() for r in seeds.values()}

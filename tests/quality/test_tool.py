@@ -185,7 +185,7 @@ def test_the_check_repeats_a_cell(site, outcome):
     assert ('within' in texts['check']) == (codes['check'] == 0)
     assert ('OUTSIDE' in texts['check']) == (codes['check'] == 1)
     anew = list((root / 'work/check/runs').glob('*.json'))
-    assert [path.name for path in anew] == ['meta_seed0.json']
+    assert [path.name for path in anew] == ['meta_seed2.json']  # the next seed
     record = json.loads(anew[0].read_text())
     assert list(record['tests']) == ['tiny, one']
 
@@ -213,7 +213,8 @@ def test_a_failed_run_is_named(site, outcome):
 @pytest.mark.parametrize(
     ('flags', 'message'),
     [
-        (['--jobs', '0'], '--jobs and --gpus must be positive, got 0 and 1'),
+        (['--jobs', '0'], 'got --jobs 0 and --gpus 1'),
+        (['--jobs', '2', '--gpus', '8'], 'got --jobs 2 and --gpus 8'),
         (['--only', 'nobody'], 'no variant of .*grid.py matches nobody'),
     ],
 )

@@ -2,16 +2,16 @@
 #   GRID=configs/benchmark/grids/coco.py
 #   python tools/benchmark_quality.py $GRID --jobs 1 --gpus 8
 _base_ = './digits.py'
+results = None
 detectors = dict(
     stock='mmdet::retinanet/retinanet_r50_fpn_1x_coco.py',
-    meta='mmdet_metaanchor::meta_retinanet/'
-    'meta-retinanet_r50_fpn_3x3_1x_coco.py',
+    meta='configs/benchmark/meta-retinanet_r50_fpn_1x_coco.py',
 )
 # `digits` is the name of what the detectors' own configs train and test on.
 data = dict(digits=dict(_delete_=True, env=dict()))
 anchors = {
     **{f'{k}x{k}': dict(octave_base_scale=4) for k in (3, 5, 7, 9)},
-    '1x1': dict(scales=[4 * 2 ** (1 / 3)]),
+    '1x1': dict(scales=[5.04]),
 }
 sizes = dict(train_cfg=dict(assigner=dict(size_range=(50, 100))))
 variants = {

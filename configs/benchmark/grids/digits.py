@@ -1,6 +1,7 @@
 # The benchmark of docs/benchmark.md on the embedded digits:
 #   python tools/benchmark_quality.py configs/benchmark/grids/digits.py
 seeds = [0, 1, 2]
+results = 'docs/benchmark/digits'
 detectors = dict(
     stock='configs/benchmark/retinanet_r18-w16_digits.py',
     meta='configs/benchmark/meta-retinanet_r18-w16_digits.py',
@@ -25,12 +26,13 @@ data = {
     for name, settings in sets.items()
 }
 
-# The paper's grids: k scales an octave, k ratios up to the widest.
+# Grids of the paper's extent: k scales an octave, k ratios up to the widest,
+# evenly spaced in the log.
 widest = {3: 2, 5: 3, 7: 4, 9: 5}
 grids = {
     f'{k}x{k}': dict(
         scales_per_octave=k,
-        ratios=[w ** (2 * i / (k - 1) - 1) for i in range(k)],
+        ratios=[round(w ** (2 * i / (k - 1) - 1), 4) for i in range(k)],
     )
     for k, w in widest.items()
 }
@@ -40,7 +42,7 @@ anchors = {
     **{
         name: dict(octave_base_scale=2, **grid) for name, grid in grids.items()
     },
-    '1x1': dict(scales=[2 * 2 ** (1 / 3)], ratios=[1.0]),
+    '1x1': dict(scales=[2.52], ratios=[1.0]),  # the middle one of 3x3
 }
 
 
