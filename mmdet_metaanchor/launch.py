@@ -169,6 +169,22 @@ def _statistic_of_history(owner: type, name: str) -> Callable:
     return getattr(owner, name)
 
 
+def last_checkpoint(folder: Path) -> Path:
+    """The last complete checkpoint of a training.
+
+    Args:
+        folder (Path): Work dir of the training.
+
+    Returns:
+        Path: The checkpoint, or a file that does not exist.
+    """
+    marker = folder / 'last_checkpoint'
+    if not marker.is_file():
+        return folder / 'no checkpoint'
+    # MMEngine notes an absolute path, but folders get moved.
+    return folder / Path(marker.read_text().strip()).name
+
+
 def load_detector(cfg: Config, checkpoint: str) -> tuple[nn.Module, dict]:
     """Detector of a config with the weights of a checkpoint, on the CPU.
 

@@ -13,9 +13,10 @@ from mmengine.device import get_device
 from mmdet_metaanchor.launch import one_line_errors
 from mmdet_metaanchor.machine import describe_machine
 from mmdet_metaanchor.quality.check import print_verdicts, repeat_cells
-from mmdet_metaanchor.quality.grid import Grid, Run
+from mmdet_metaanchor.quality.grid import Grid
 from mmdet_metaanchor.quality.jobs import Jobs
 from mmdet_metaanchor.quality.report import write_report
+from mmdet_metaanchor.quality.runs import Run
 
 
 def parse_args() -> argparse.Namespace:

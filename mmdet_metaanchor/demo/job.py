@@ -12,14 +12,14 @@ from mmengine.runner import Runner
 
 from ..anchors import customize_anchors
 from ..datasets.digits import make_digits
-from ..launch import build_runner, load_strictly
+from ..launch import build_runner, last_checkpoint, load_strictly
+from ..metrics import read_metrics
 from .pictures import draw_anchors, draw_curves, draw_detections
-from .report import print_table, read_metrics, write_report
+from .report import print_table, write_report
 from .twins import (
     META,
     STOCK,
     Twin,
-    last_checkpoint,
     read_config,
     read_scalars,
     train,

@@ -13,7 +13,8 @@ from ..drawing import (
     outline_anchors,
     save,
 )
-from .report import SCORE_THR, read_metrics
+from ..metrics import read_metrics
+from .report import SCORE_THR
 from .twins import Scalars
 from .views import Sample, View
 

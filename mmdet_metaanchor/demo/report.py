@@ -6,27 +6,10 @@ from pathlib import Path
 from .. import tables
 from ..files import replacing, write_json
 from ..machine import describe_versions
+from ..metrics import METRICS
 
-# Names of CocoMetric (coco/bbox_mAP, ...), and as column headings.
-METRICS = {
-    'mAP': 'mAP',
-    'mAP_50': 'mAP50',
-    'mAP_75': 'mAP75',
-    'mAP_s': 'small',
-    'mAP_m': 'medium',
-    'mAP_l': 'large',
-}
 HEADINGS = ['model', 'anchors', 'per cell', *METRICS.values()]
 SCORE_THR = 0.3  # of the boxes in the pictures
-
-
-def read_metrics(metrics: dict) -> dict:
-    """The ``METRICS`` among those that MMEngine gives, as fractions.
-
-    CocoMetric gives none at all for a model that detects nothing.
-    """
-    found = {name: metrics.get(f'coco/bbox_{name}') for name in METRICS}
-    return dict.fromkeys(METRICS, 0.0) if None in found.values() else found
 
 
 def table_cells(row: dict) -> list[str]:

@@ -15,7 +15,7 @@ from typing import NamedTuple, TextIO
 from mmengine.config import Config
 
 from ..files import write_json
-from ..launch import add_common_arguments, load_config
+from ..launch import add_common_arguments, last_checkpoint, load_config
 from ..machine import describe_machine
 
 
@@ -56,22 +56,6 @@ def read_config(twin: Twin, options: Sequence[str]) -> Config:
     return load_config(
         parser.parse_args([twin.config, '--cfg-options', *options])
     )
-
-
-def last_checkpoint(folder: Path) -> Path:
-    """The last complete checkpoint of a training.
-
-    Args:
-        folder (Path): Work dir of the training.
-
-    Returns:
-        Path: The checkpoint, or a file that does not exist.
-    """
-    marker = folder / 'last_checkpoint'
-    if not marker.is_file():
-        return folder / 'no checkpoint'
-    # MMEngine notes an absolute path, but folders get moved.
-    return folder / Path(marker.read_text().strip()).name
 
 
 def train(

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from .. import tables
 from .figures import expected_range
-from .grid import Cell, Grid, Run
+from .grid import Grid
 from .jobs import Jobs
+from .runs import Cell, Run
 
 
 @dataclass

@@ -21,11 +21,12 @@ from ..anchors import (
 from ..boxes import read_boxes
 from ..clusters import cluster_anchors
 from ..datasets.coco import read_images
-from ..demo.report import read_metrics
 from ..files import write_json
 from ..launch import build_runner, load_strictly
+from ..metrics import read_metrics
 from ..search import paper_candidates, search_anchors
-from .grid import Evaluation, Grid, Run
+from .grid import Grid
+from .runs import Evaluation, Run
 
 SEARCH_IMAGES = 50
 
@@ -91,7 +92,7 @@ def choose_anchors(how: str, runner: Runner, cfg: Config) -> Anchors:
     """Clusters of the boxes of train, or searched on some of its images.
 
     Args:
-        how (str): One of :data:`.grid.CHOSEN`.
+        how (str): One of :data:`.runs.CHOSEN`.
         runner (Runner): It has the model, with the anchors of the training.
         cfg (Config): Its config.
 

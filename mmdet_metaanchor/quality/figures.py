@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from scipy.stats import t
 
-from .grid import Cell, Grid
+from .grid import Grid
+from .runs import Cell
 
 CONFIDENCE = 0.95
 

@@ -2,17 +2,16 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import environ
 from pathlib import Path
-from typing import NamedTuple
 
 from mmengine.config import Config
 
-# Anchors of a test that are not in the config; see docs/benchmark.md.
-CHOSEN = ('trained', 'clustered', 'searched', 'clustered+searched')
+from .runs import Cell, Evaluation, Run
+from .validity import check_grid, known
+
 KEYS = ('seeds', 'detectors', 'data', 'anchors', 'variants', 'tables')
 # What decides the outcome of a training and of its tests...
 ESSENTIAL = (
@@ -26,39 +25,6 @@ ESSENTIAL = (
 )
 # ... without that in which machines differ.
 LOCAL = ('data_root', 'ann_file', 'num_workers', 'persistent_workers')
-
-
-class Evaluation(NamedTuple):
-    """Val images of a data set, and anchors: names in the grid config."""
-
-    data: str
-    anchors: str
-
-    def __str__(self) -> str:
-        return f'{self.data}, {self.anchors}'
-
-
-class Cell(NamedTuple):
-    """A number of a table: which training, tested how."""
-
-    variant: str
-    test: Evaluation
-
-
-class Run(NamedTuple):
-    """A training with one seed, and its tests."""
-
-    variant: str
-    seed: int
-    tests: tuple[Evaluation, ...]
-
-    def __str__(self) -> str:
-        return f'{self.variant}, seed {self.seed}'
-
-    @property
-    def name(self) -> str:
-        """str: Name of its folder and of its file."""
-        return f'{self.variant}_seed{self.seed}'
 
 
 class Grid:
@@ -110,46 +76,7 @@ class Grid:
             for name, table in cfg.tables.to_dict().items()
             if table is not None  # how a config drops one that it inherits
         }
-        for name, variant in self.variants.items():
-            if not re.fullmatch(r'[\w.+-]+', name):
-                raise ValueError(f'variant {name!r} cannot name a folder')
-            self._has(variant, ('detector', 'data'), f'variant {name}')
-            self._known('detectors', variant['detector'], name)
-            self._known('data', variant['data'], name)
-        for name in CHOSEN:
-            if name in self.anchors:
-                raise ValueError(f'{name!r} cannot name anchors of {path}')
-        for name in self.tables:
-            self._check_table(name)
-
-    def _check_table(self, name: str) -> None:
-        table = self.tables[name]
-        self._has(
-            table, ('title', 'columns', 'rows', 'check'), f'table {name}'
-        )
-        if table.get('versus') not in (None, 'column', 'row'):
-            raise ValueError(
-                f"versus of table {name} must be 'column' or 'row', got "
-                f'{table["versus"]!r}'
-            )
-        for label, *entries in table['rows']:
-            if len(entries) != len(table['columns']):
-                raise ValueError(
-                    f'row {label!r} of table {name} has {len(entries)} cells '
-                    f'for the columns {table["columns"]}'
-                )
-        rows = self.rows(name)
-        if len(rows) < len(table['rows']):
-            raise ValueError(f'two rows of table {name} have the same label')
-        for cells in rows.values():
-            for cell in filter(None, cells):
-                self._known('data', cell.test.data, cell.variant)
-                if cell.test.anchors not in CHOSEN:
-                    self._known('anchors', cell.test.anchors, cell.variant)
-        if self.cell_to_check(name) is None:
-            raise ValueError(
-                f'table {name} has no cell {table["check"]} to check'
-            )
+        check_grid(self)
 
     def cell_to_check(self, table: str) -> Cell | None:
         """The cell that a table names by ``check``, if it is there."""
@@ -160,20 +87,6 @@ class Grid:
             return None
         return rows[row][columns.index(column)]
 
-    def _has(self, entry: dict, keys: tuple[str, ...], owner: str) -> None:
-        missing = [key for key in keys if key not in entry]
-        if missing:
-            raise ValueError(
-                f'{owner} of {self.path} lacks {", ".join(missing)}'
-            )
-
-    def _known(self, key: str, name: str, user: str) -> None:
-        if name not in getattr(self, key):
-            raise ValueError(
-                f'{user!r} asks for {name!r}, which is not one of the {key} '
-                f'of {self.path}: {", ".join(map(str, getattr(self, key)))}'
-            )
-
     def cell(self, entry: str | list | None) -> Cell | None:
         """A cell as it stands in a row; ``None`` stays empty."""
         if entry is None:
@@ -181,7 +94,7 @@ class Grid:
         if isinstance(entry, str):
             entry = [entry]
         variant, *test = entry
-        self._known('variants', variant, 'a table')
+        known(self, 'variants', variant, 'a table')
         defaults = (self.variants[variant]['data'], 'trained')
         return Cell(variant, Evaluation(*test, *defaults[len(test) :]))
 

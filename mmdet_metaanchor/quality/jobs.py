@@ -8,12 +8,13 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from ..datasets.digits import make_digits
-from ..demo.twins import last_checkpoint
 from ..files import read_json, write_json
+from ..launch import last_checkpoint
 from ..machine import describe_machine, describe_versions
-from .grid import Grid, Run
+from .grid import Grid
 from .processes import ROOT, Processes
 from .progress import Progress
+from .runs import Run
 
 
 class Jobs:

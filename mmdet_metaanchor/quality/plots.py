@@ -17,7 +17,7 @@ COLOURS = (
     '#000000',
 )
 MARKERS = 'osD^vPX'
-STEP = 0.22  # inches between the columns of a row
+STEP = 0.16  # inches between the columns of a row
 
 
 def draw_table(path: Path, table: dict) -> None:
@@ -27,10 +27,11 @@ def draw_table(path: Path, table: dict) -> None:
         path (Path): The PNG file.
         table (dict): One of those of :func:`.figures.tabulate`.
     """
-    columns, rows = table['columns'], table['rows']
+    columns = table['columns']
+    rows = {name: row for name, row in table['rows'].items() if any(row)}
     gap = 1.2  # of a row, in columns
     height = STEP * (len(columns) + gap) * len(rows) + 1.2
-    figure = Figure(figsize=(8, height), layout='constrained')
+    figure = Figure(figsize=(9, height), layout='constrained')
     axes = figure.subplots()
     places = []
     for index, entries in enumerate(rows.values()):

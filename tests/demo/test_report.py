@@ -4,11 +4,12 @@ import io
 import json
 
 from mmdet_metaanchor.demo import report
+from mmdet_metaanchor.metrics import METRICS
 
 
 def make_row(model, anchors, per_cell, metrics):
     row = dict(model=model, anchors=anchors, per_cell=per_cell)
-    return {**row, **dict(zip(report.METRICS, metrics, strict=True))}
+    return {**row, **dict(zip(METRICS, metrics, strict=True))}
 
 
 ROWS = [
@@ -87,16 +88,3 @@ def test_printed_table_is_whole_where_there_is_no_terminal(monkeypatch):
     lines = out.getvalue().splitlines()
     for cells in CELLS:
         assert any(line.split() == ' '.join(cells).split() for line in lines)
-
-
-def test_metrics_by_the_names_of_coco_metric():
-    given = {f'coco/bbox_{name}': 0.5 for name in report.METRICS}
-    given['coco/bbox_mAP_50'] = 0.75
-    assert report.read_metrics(given) == {
-        **dict.fromkeys(report.METRICS, 0.5),
-        'mAP_50': 0.75,
-    }
-
-
-def test_a_model_that_detects_nothing_scores_zero():
-    assert report.read_metrics({}) == dict.fromkeys(report.METRICS, 0.0)

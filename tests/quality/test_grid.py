@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mmdet_metaanchor.quality.grid import Cell, Evaluation, Grid, Run
+from mmdet_metaanchor.quality.grid import Grid
+from mmdet_metaanchor.quality.runs import Cell, Evaluation, Run
 
 ROOT = Path(__file__).resolve().parents[2]
 GRID = """

@@ -1,0 +1,68 @@
+"""Refusing grid configs that do not hold together, before anything is run."""
+
+import re
+
+from .runs import CHOSEN
+
+
+def check_grid(grid) -> None:
+    """Check the variants, anchors and tables of a :class:`.grid.Grid`.
+
+    Raises:
+        ValueError: A key is missing, a name is used and not defined, or a
+            table does not hold together.
+    """
+    for name, variant in grid.variants.items():
+        if not re.fullmatch(r'[\w.+-]+', name):
+            raise ValueError(f'variant {name!r} cannot name a folder')
+        _has(grid, variant, ('detector', 'data'), f'variant {name}')
+        known(grid, 'detectors', variant['detector'], name)
+        known(grid, 'data', variant['data'], name)
+    for name in CHOSEN:
+        if name in grid.anchors:
+            raise ValueError(f'{name!r} cannot name anchors of {grid.path}')
+    for name in grid.tables:
+        _check_table(grid, name)
+
+
+def known(grid, key: str, name: str, user: str) -> None:
+    """Refuse a name that a part of the config does not define."""
+    names = getattr(grid, key)
+    if name not in names:
+        raise ValueError(
+            f'{user!r} asks for {name!r}, which is not one of the {key} '
+            f'of {grid.path}: {", ".join(map(str, names))}'
+        )
+
+
+def _check_table(grid, name: str) -> None:
+    table = grid.tables[name]
+    keys = ('title', 'columns', 'rows', 'check')
+    _has(grid, table, keys, f'table {name}')
+    if table.get('versus') not in (None, 'column', 'row'):
+        raise ValueError(
+            f"versus of table {name} must be 'column' or 'row', got "
+            f'{table["versus"]!r}'
+        )
+    for label, *entries in table['rows']:
+        if len(entries) != len(table['columns']):
+            raise ValueError(
+                f'row {label!r} of table {name} has {len(entries)} cells '
+                f'for the columns {table["columns"]}'
+            )
+    rows = grid.rows(name)
+    if len(rows) < len(table['rows']):
+        raise ValueError(f'two rows of table {name} have the same label')
+    for cells in rows.values():
+        for cell in filter(None, cells):
+            known(grid, 'data', cell.test.data, cell.variant)
+            if cell.test.anchors not in CHOSEN:
+                known(grid, 'anchors', cell.test.anchors, cell.variant)
+    if grid.cell_to_check(name) is None:
+        raise ValueError(f'table {name} has no cell {table["check"]} to check')
+
+
+def _has(grid, entry: dict, keys: tuple[str, ...], owner: str) -> None:
+    missing = [key for key in keys if key not in entry]
+    if missing:
+        raise ValueError(f'{owner} of {grid.path} lacks {", ".join(missing)}')
