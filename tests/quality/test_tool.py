@@ -99,6 +99,9 @@ def outcome(site):
     process.send_signal(signal.SIGTERM)
     texts = dict(interrupted=process.communicate(timeout=60)[0])
     codes = dict(interrupted=process.returncode)
+    listing = ['ps', '-eo', 'args']
+    ps = subprocess.run(listing, capture_output=True, text=True).stdout
+    texts['left'] = [line for line in ps.splitlines() if str(root) in line]
     first = {path: path.stat().st_mtime_ns for path in runs.glob('*.json')}
     for name, flags in (('resumed', []), ('again', []), ('check', '--check')):
         process = start(site, *([flags] if flags else []))
@@ -113,6 +116,7 @@ def test_an_interruption_ends_everything_and_says_how_to_go_on(outcome):
     assert 'the same command goes on from here' in texts['interrupted']
     assert 'Traceback' not in texts['interrupted']
     assert 1 <= len(first) < 4
+    assert texts['left'] == []
 
 
 def test_finished_runs_are_not_done_again(outcome):
