@@ -131,9 +131,14 @@ class AnchorFunctionGenerator(BaseModule):
                 hidden = hidden / math.sqrt(self.code_layer.out_features)
             else:
                 hidden = F.linear(hidden, self.basis_layer.weight.to(dtype))
-            residual = F.linear(hidden, self.residual_layer.weight.to(dtype))
-            theta = torch.cat([self.shared.weight.flatten(), self.shared.bias])
-            return theta.to(dtype) + residual
+            shared = torch.cat(
+                [self.shared.weight.flatten(), self.shared.bias]
+            )
+            return F.linear(
+                hidden,
+                self.residual_layer.weight.to(dtype),
+                shared.to(dtype),
+            )
 
     def forward(
         self, feats: Sequence[Tensor], codes: Sequence[Tensor]
@@ -224,19 +229,21 @@ class AnchorFunctionGenerator(BaseModule):
     def _generate_levels(
         self, codes: Sequence[Tensor]
     ) -> list[tuple[Tensor, Tensor]]:
-        """Kernel and bias of every level; equal codes are generated once."""
-        unique, index = torch.cat(list(codes)).unique(
-            dim=0, return_inverse=True
+        """Kernel and bias of every level; equal levels share one copy."""
+        keys = [str(code.tolist()) for code in codes]
+        distinct = dict(zip(keys, codes, strict=True))
+        numbers = [len(code) for code in distinct.values()]
+        theta = self.generate(
+            torch.cat(list(distinct.values())).to(self.shared.weight.device)
         )
-        theta = self.generate(unique.to(self.shared.weight.device))
-        split = {}  # levels of the same priors share one copy
-        levels = []
-        for rows in index.split([len(code) for code in codes]):
-            key = tuple(rows.tolist())
-            if key not in split:
-                split[key] = self.split(theta[rows.to(theta.device)])
-            levels.append(split[key])
-        return levels
+        # Parts are views: to gather the rows of every level would copy all
+        # weights, and their gradients once more.
+        parts = theta.split(numbers) if len(numbers) > 1 else [theta]
+        weights = {
+            key: self.split(part)
+            for key, part in zip(distinct, parts, strict=True)
+        }
+        return [weights[key] for key in keys]
 
     def split(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Weights of priors as those of one convolution for all of them.
