@@ -99,7 +99,7 @@ def test_grids_of_the_paper(load_config, side, standard_box):
     # The published standard box is the mean of the grid, within 2 px.
     mean = generator.base_shapes[0].mean(0).flip(0)
     assert (mean - torch.tensor(standard_box)).abs().max() < 2
-    assert generator.jitter == 0.5
+    assert generator.jitter == 0
 
 
 def test_data_dependent(load_config):
