@@ -35,7 +35,7 @@ def read_json(path: str | Path):
         ValueError: It is not JSON.
     """
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text(encoding='utf-8'))
     except json.JSONDecodeError as error:
         raise ValueError(f'{path} is not JSON: {error}') from None
 

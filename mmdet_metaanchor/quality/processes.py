@@ -50,11 +50,13 @@ class Processes:
             RuntimeError: It ended with another exit status than 0, or was
                 not started because the others were stopped.
         """
+        last = ''  # line, which says why a program failed
         with open(log, 'a', encoding='utf-8') as file:
             process = self._start(command, {**os.environ, **env})
             try:
                 for line in process.stdout:
                     file.write(line)
+                    last = line.strip() or last
                     position = POSITION.search(line)
                     if position is not None:
                         follow(position[0])
@@ -62,7 +64,9 @@ class Processes:
             finally:
                 self._end(process)
         if process.returncode:
-            raise RuntimeError(f'exit status {process.returncode}, see {log}')
+            raise RuntimeError(
+                f'exit status {process.returncode}, {last}, see {log}'
+            )
 
     def stop(self) -> None:
         """End all of them, and start no more."""
