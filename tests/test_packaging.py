@@ -12,7 +12,13 @@ from mmdet_metaanchor import stack
 from mmdet_metaanchor.version import __version__
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ('meta_retinanet', 'digits', 'custom', 'anchor_systems')
+FOLDERS = (
+    'meta_retinanet',
+    'digits',
+    'custom',
+    'anchor_systems',
+    'benchmark',
+)
 
 
 @pytest.fixture
