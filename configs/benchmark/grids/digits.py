@@ -173,7 +173,6 @@ ablations = {
     'bias': 'W1 with a bias',
     'scale-ratio': 'codes (scale, ratio)',
     'rank8': 'W2 of rank 8',
-    'data-dependent-short': 'data-dependent',
 }
 tables = dict(
     grids=dict(
@@ -232,9 +231,12 @@ tables = dict(
     data_dependent=dict(
         title='Weights that depend on the image (Table 6)',
         columns=['data-independent', 'data-dependent'],
-        rows=[['3x3, 0.5/0.4', base, 'data-dependent']],
+        rows=[
+            ['10 epochs', base, 'data-dependent'],
+            ['5 epochs', 'meta-short', 'data-dependent-short'],
+        ],
         versus='column',
-        check=['3x3, 0.5/0.4', 'data-independent'],
+        check=['5 epochs', 'data-independent'],
     ),
     crossed=dict(
         title='Trained with one grid, tested with others (Table 3)',
