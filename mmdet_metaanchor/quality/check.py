@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from .. import tables
-from .figures import expected_range
+from .figures import expected_range, percent, select
 from .grid import Grid
 from .jobs import Jobs
 from .runs import Cell, Run
@@ -72,7 +72,7 @@ def repeat_cells(grid: Grid, stated: Jobs, anew: Jobs) -> list[Verdict]:
     verdicts = []
     for name, cell in cells.items():
         record = anew.read(runs[cell.variant])
-        now = 100 * record['tests'][str(cell.test)]['metrics']['mAP']
+        now = percent(record['tests'][str(cell.test)])
         verdicts.append(
             Verdict(name, *grid.tables[name]['check'], values[name], now)
         )
@@ -80,16 +80,13 @@ def repeat_cells(grid: Grid, stated: Jobs, anew: Jobs) -> list[Verdict]:
 
 
 def _values(cell: Cell, jobs: Jobs) -> list[float]:
-    """MAP in percent of the runs that have ended."""
-    records = [
-        jobs.read(Run(cell.variant, seed, (cell.test,)))
+    """The mAP, in percent, of the runs that have ended."""
+    records = {
+        seed: jobs.read(Run(cell.variant, seed, (cell.test,)))
         for seed in jobs.grid.seeds
-    ]
-    return [
-        100 * record['tests'][str(cell.test)]['metrics']['mAP']
-        for record in records
-        if record is not None and str(cell.test) in record['tests']
-    ]
+    }
+    ended = {s: record for s, record in records.items() if record is not None}
+    return [percent(result) for result in select(cell, ended).values()]
 
 
 def print_verdicts(verdicts: list[Verdict]) -> None:

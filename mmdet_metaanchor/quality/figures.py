@@ -123,17 +123,31 @@ def tabulate(grid: Grid, records: dict[str, dict[int, dict]]) -> dict:
     return tables
 
 
+def select(cell: Cell, records: dict[int, dict]) -> dict[int, dict]:
+    """Results of the test of a cell, of the seeds that have it.
+
+    Args:
+        cell (Cell): The cell.
+        records (dict[int, dict]): Records of its variant, by seed.
+    """
+    name = str(cell.test)
+    return {
+        seed: record['tests'][name]
+        for seed, record in records.items()
+        if name in record['tests']
+    }
+
+
+def percent(result: dict) -> float:
+    """The mAP of a test, in percent."""
+    return 100 * result['metrics']['mAP']
+
+
 def _fill(cell: Cell | None, records: dict) -> dict | None:
     if cell is None:
         return None
-    tests = {
-        seed: record['tests'][str(cell.test)]
-        for seed, record in records.get(cell.variant, {}).items()
-        if str(cell.test) in record['tests']
-    }
-    summary = summarise(
-        {seed: 100 * test['metrics']['mAP'] for seed, test in tests.items()}
-    )
+    tests = select(cell, records.get(cell.variant, {}))
+    summary = summarise({seed: percent(test) for seed, test in tests.items()})
     if summary is not None:
         numbers = [test['per_cell'] for test in tests.values()]
         summary['per_cell'] = [min(numbers), max(numbers)]

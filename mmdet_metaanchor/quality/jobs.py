@@ -77,7 +77,7 @@ class Jobs:
     def is_done(self, run: Run) -> bool:
         """Whether the record of a run holds all of its tests."""
         record = self.read(run)
-        return record is not None and len(record['tests']) == len(run.tests)
+        return record is not None and is_whole(run, record)
 
     def run(self, runs: Sequence[Run]) -> list[str]:
         """Do what is not done yet.
@@ -222,3 +222,8 @@ class Jobs:
             state['seconds'] += time.monotonic() - began
             write_json(memo, state)
         return state
+
+
+def is_whole(run: Run, record: dict) -> bool:
+    """Whether what :meth:`Jobs.read` gave of a run holds all of its tests."""
+    return len(record['tests']) == len(run.tests)

@@ -6,7 +6,7 @@ from .. import tables
 from ..files import replacing, write_json
 from .figures import tabulate
 from .grid import Grid
-from .jobs import Jobs
+from .jobs import Jobs, is_whole
 from .plots import draw_table
 
 
@@ -28,7 +28,7 @@ def write_report(grid: Grid, jobs: Jobs, out_dir: Path) -> Path:
         record = jobs.read(run)
         if record is not None:
             records.setdefault(run.variant, {})[run.seed] = record
-            done += jobs.is_done(run)
+            done += is_whole(run, record)
     numbers = tabulate(grid, records)
     measured = sorted(
         {_machine(r) for seeds in records.values() for r in seeds.values()}
