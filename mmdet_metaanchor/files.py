@@ -40,12 +40,20 @@ def read_json(path: str | Path):
         raise ValueError(f'{path} is not JSON: {error}') from None
 
 
+def as_json(value):
+    """A value as a JSON file gives it back: tuples are lists there.
+
+    What JSON does not know becomes its ``str``.
+    """
+    return json.loads(json.dumps(value, default=str))
+
+
 def go_on_from(path: Path, settings: dict) -> dict:
     """What an interrupted run has written, to go on from.
 
     Args:
         path (Path): A JSON file, which may not be there yet.
-        settings (dict): What decides the run, JSON values.
+        settings (dict): What decides the run.
 
     Returns:
         dict: The content of the file, or only ``dict(settings=settings)``.
@@ -53,10 +61,14 @@ def go_on_from(path: Path, settings: dict) -> dict:
     Raises:
         ValueError: The file is of a run with other settings.
     """
-    settings = json.loads(json.dumps(settings))  # tuples become lists
+    settings = as_json(settings)
     if not path.is_file():
         return dict(settings=settings)
     content = read_json(path)
+    if not isinstance(content, dict):
+        raise ValueError(
+            f'{path} holds no run, but a {type(content).__name__}'
+        )
     before = content.get('settings', {})
     others = [
         name

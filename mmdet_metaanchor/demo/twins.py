@@ -7,16 +7,15 @@ import argparse
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from mmengine.config import Config
 
-from ..files import write_json
-from ..launch import add_common_arguments, last_checkpoint, load_config
+from ..launch import add_common_arguments, load_config
 from ..machine import describe_machine
+from ..training import train_once
 
 
 class Twin(NamedTuple):
@@ -71,57 +70,27 @@ def train(
         log (TextIO): Receives what the training prints, as the screen does.
 
     Returns:
-        dict: ``config``, its ``settings``, numbers of ``images`` in train
-        and val, the ``machine``, and ``seconds`` of wall time, interrupted
-        trainings included.
+        dict: What :func:`.training.train_once` returns, with ``config``,
+        numbers of ``images`` in train and val, and the ``machine``.
 
     Raises:
-        FileExistsError: ``folder`` holds something else than a training with
-            these settings.
+        FileExistsError: ``folder`` holds something else than a training.
+        ValueError: It holds one with other settings.
         RuntimeError: tools/train.py failed.
     """
     cfg = read_config(twin, options)
-    record = dict(
+    return train_once(
+        folder,
+        cfg.to_dict(),
+        lambda arguments: _run_trainer(twin, arguments, options, log),
+        lambda text: print(f'  {text}', flush=True),
         config=twin.config,
-        # Through JSON and back, to be comparable with what a file holds.
-        settings=json.loads(json.dumps(cfg.to_dict(), default=str)),
         images={
             split: _count_images(cfg[f'{split}_dataloader'].dataset)
             for split in ('train', 'val')
         },
         machine=describe_machine(),
-        seconds=0.0,
     )
-    memo = folder / 'demo.json'
-    if memo.is_file():
-        before = json.loads(memo.read_text())
-        if before['settings'] != record['settings']:
-            raise FileExistsError(
-                f'{folder} holds a training with other settings; remove it, '
-                'or choose another --work-dir'
-            )
-        record = before
-    elif folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(
-            f'{folder} is not of this demo; choose another --work-dir'
-        )
-    checkpoint = last_checkpoint(folder)
-    if not checkpoint.is_file():
-        checkpoint = None
-    elif checkpoint.stem == f'epoch_{cfg.train_cfg.max_epochs}':
-        print(f'  done before; to train anew, remove {folder}', flush=True)
-        return record
-    else:
-        print(f'  going on from {checkpoint}', flush=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(memo, record)
-    begin, earlier = time.monotonic(), record['seconds']
-    try:
-        _run_trainer(twin, folder, checkpoint, options, log)
-    finally:
-        record['seconds'] = earlier + time.monotonic() - begin
-        write_json(memo, record)
-    return record
 
 
 def read_scalars(work_dir: Path) -> Scalars:
@@ -160,12 +129,11 @@ def _continue(earlier: dict[int, dict], later: dict[int, dict]) -> dict:
     return {**{s: c for s, c in earlier.items() if s < first}, **later}
 
 
-def _run_trainer(twin, folder, checkpoint, options, log) -> None:
+def _run_trainer(
+    twin: Twin, arguments: list[str], options: Sequence[str], log: TextIO
+) -> None:
     """Run tools/train.py, its output on the screen and in the log."""
-    command = [sys.executable, 'tools/train.py', twin.config]
-    command += ['--work-dir', str(folder)]
-    if checkpoint is not None:
-        command += ['--resume', str(checkpoint)]
+    command = [sys.executable, 'tools/train.py', twin.config, *arguments]
     command += ['--cfg-options', *options]
     with subprocess.Popen(
         command,
