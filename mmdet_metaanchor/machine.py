@@ -1,7 +1,9 @@
-"""What figures were measured on: machine and versions."""
+"""What figures were measured on: machine, versions and commit."""
 
 import os
 import platform
+import shutil
+import subprocess
 from importlib import import_module
 from pathlib import Path
 
@@ -31,6 +33,20 @@ def _cpu_name() -> str:
             if line.startswith('model name'):
                 return line.partition(':')[2].strip()
     return platform.processor() or platform.machine()
+
+
+def describe_commit() -> str | None:
+    """Commit of this package, ``-dirty`` if files differ from it.
+
+    Returns:
+        str | None: ``None`` where the package is no checkout of git.
+    """
+    root = Path(__file__).resolve().parents[1]
+    if not (root / '.git').exists() or shutil.which('git') is None:
+        return None
+    command = ['git', '-C', str(root), 'describe', '--always', '--dirty']
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout.strip() or None
 
 
 def describe_versions() -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-from mmengine.device import get_device
+import torch
 
 from mmdet_metaanchor.launch import one_line_errors
 from mmdet_metaanchor.machine import describe_machine
@@ -39,7 +39,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--only',
         nargs='+',
-        default=['*'],
         metavar='PATTERN',
         help='do only the variants that match, in the order of the patterns, '
         "e.g. 'meta-*'; the report has all that is done",
@@ -47,8 +46,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--jobs',
         type=int,
-        default=1 if get_device() == 'cuda' else describe_machine()['cores'],
-        help='runs side by side (default: one a core, or one on a GPU)',
+        help='runs side by side (default: one a core, or one a GPU)',
     )
     parser.add_argument(
         '--gpus',
@@ -68,13 +66,18 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='train nothing, only make the report of what is done',
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.jobs is None:
+        args.jobs = 1 if args.gpus > 1 else count_processors()
+    return args
 
 
 def main() -> None:
     args = parse_args()
-    # To be ended is to be interrupted: the trainings have to end, too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # To be ended, or to lose the terminal, is to be interrupted: the
+    # trainings have to end, too.
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, signal.default_int_handler)
     with one_line_errors():
         if args.jobs < 1 or args.gpus < 1 or min(args.jobs, args.gpus) > 1:
             raise ValueError(
@@ -82,16 +85,24 @@ def main() -> None:
                 f'after the other on several; got --jobs {args.jobs} and '
                 f'--gpus {args.gpus}'
             )
+        if args.only and (args.check or args.report):
+            raise ValueError(
+                '--only chooses what to train; a check and a report are of '
+                'the whole grid'
+            )
         grid = Grid(args.grid)
         work_dir = args.work_dir or Path('work_dirs/benchmark', grid.path.stem)
         results = args.results or Path(grid.results or work_dir / 'results')
         jobs = Jobs(grid, results / 'runs', work_dir, args.jobs, args.gpus)
         try:
+            for run in grid.runs():
+                jobs.read(run)  # better refused now than after trainings
             if args.check:
                 check(grid, jobs, work_dir / 'check')
                 return
-            runs = [] if args.report else choose_runs(grid, args.only)
-            failures = jobs.run(runs)
+            failures = []
+            if not args.report:
+                failures = jobs.run(choose_runs(grid, args.only or ['*']))
         except KeyboardInterrupt:
             sys.exit('interrupted; the same command goes on from here')
         print(write_report(grid, jobs, results))
@@ -99,15 +110,27 @@ def main() -> None:
         sys.exit('\n'.join(['failed:', *failures]))
 
 
+def count_processors() -> int:
+    """GPUs, or cores where there are none."""
+    return torch.cuda.device_count() or describe_machine()['cores']
+
+
 def check(grid: Grid, stated: Jobs, folder: Path) -> None:
-    """Repeat cells in a folder of their own; exit with 1 if one differs."""
-    shutil.rmtree(folder, ignore_errors=True)  # to repeat is to train anew
+    """Repeat cells in a folder of their own; exit with 1 if one differs.
+
+    A check that was interrupted goes on; to repeat one that has ended is to
+    train anew.
+    """
+    ended = folder / 'ended'
+    if ended.is_file():
+        shutil.rmtree(folder)
     anew = Jobs(grid, folder / 'runs', folder, stated.number, stated.gpus)
     try:
         verdicts = repeat_cells(grid, stated, anew)
     except RuntimeError as error:
         sys.exit(f'failed: {error}')
     print_verdicts(verdicts)
+    ended.touch()
     sys.exit(not all(verdict.holds for verdict in verdicts))
 
 

@@ -41,7 +41,7 @@ class RecodedAnchorFunctionGenerator(AnchorFunctionGenerator):
     ) -> None:
         super().__init__(*args, **kwargs)
         self.register_buffer('matrix', torch.tensor(matrix).float())
-        self.bias = bias
+        self.with_bias = bias
         if bias:  # a third number of every code, always 1
             self.code_layer = nn.Linear(
                 3, self.code_layer.out_features, bias=False
@@ -50,7 +50,7 @@ class RecodedAnchorFunctionGenerator(AnchorFunctionGenerator):
     def generate(self, codes: Tensor, pooled: Tensor | None = None) -> Tensor:
         """As :meth:`AnchorFunctionGenerator.generate`, with codes changed."""
         codes = codes.float() @ self.matrix.T
-        if self.bias:
+        if self.with_bias:
             codes = torch.cat([codes, torch.ones_like(codes[:, :1])], dim=1)
         return super().generate(codes, pooled)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from .. import tables
-from .figures import expected_range, percent, select
+from .figures import CONFIDENCE, expected_range, percent, select
 from .grid import Grid
 from .jobs import Jobs
 from .runs import Cell, Run
@@ -90,7 +90,11 @@ def _values(cell: Cell, jobs: Jobs) -> list[float]:
 
 
 def print_verdicts(verdicts: list[Verdict]) -> None:
-    """Print what was stated, the range, and what came out."""
+    """Print what was stated, the range, and what came out.
+
+    Also, how often a range is missed by chance, as if each were of a
+    training of its own.
+    """
     rows = [['table', 'row', 'column', 'stated', 'range', 'now', '']]
     for verdict in verdicts:
         low, high = verdict.expected
@@ -106,3 +110,9 @@ def print_verdicts(verdicts: list[Verdict]) -> None:
             ]
         )
     tables.show(rows)
+    missed = 1 - CONFIDENCE ** len(verdicts)
+    print(
+        f'A range holds {CONFIDENCE:.0%} of such trainings. At least one of '
+        f'{len(verdicts)} is missed in up to {missed:.0%} of checks with '
+        'nothing wrong.'
+    )

@@ -68,8 +68,9 @@ def _test(grid: Grid, test: Evaluation, runner: Runner, cfg: Config) -> dict:
     if test.anchors == 'trained':  # of a stock head, too
         return _measure(runner)
     with restored_anchors(runner.model):
-        known = grid.anchors.get(test.anchors)
-        anchors = known or choose_anchors(test.anchors, runner, cfg)
+        anchors = known = grid.anchors.get(test.anchors)
+        if known is None:
+            anchors = choose_anchors(test.anchors, runner, cfg)
         customize_anchors(runner.model, anchors)
         result = _measure(runner)
         if known is None:

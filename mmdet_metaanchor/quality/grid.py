@@ -8,7 +8,9 @@ from os import environ
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 
+from ..files import as_json
 from .runs import Cell, Evaluation, Run
 from .validity import check_grid, known
 
@@ -66,6 +68,7 @@ class Grid:
         self.path = Path(path)
         self.results = cfg.get('results')
         self._settings = {}
+        self._annotations = {}
         self.seeds = list(cfg.seeds)
         self.detectors = cfg.detectors.to_dict()
         self.data = cfg.data.to_dict()
@@ -131,14 +134,15 @@ class Grid:
 
         Args:
             variant (str): Its name.
-            **settings: More of them, e.g. the seed.
+            **settings: More of them, e.g. the seed; they come last.
         """
         definition = self.variants[variant]
         base = self.detectors[definition['detector']]
         if '::' not in base:
             base = str(Path(base).resolve())
-        settings = {**definition.get('settings', {}), **settings}
-        lines = [f'{key} = {value!r}' for key, value in settings.items()]
+        cfg = Config(definition.get('settings', {}))
+        cfg.merge_from_dict(settings)
+        lines = [f'{key} = {value!r}' for key, value in cfg.to_dict().items()]
         return '\n'.join([f'_base_ = {base!r}', *lines, ''])
 
     def settings(self, variant: str) -> dict:
@@ -152,22 +156,49 @@ class Grid:
         definition = self.variants[variant]
         with self.environment(definition['data']):
             cfg = Config.fromstring(self.config(variant), '.py')
-        resolved = _without_local({key: cfg.get(key) for key in ESSENTIAL})
-        text = json.dumps(resolved, default=str, sort_keys=True)
-        self._settings[variant] = _as_in_a_file(
-            config=self.detectors[definition['detector']],
-            data=self.data[definition['data']].get('make'),
-            settings=definition.get('settings', {}),
-            digest=hashlib.sha256(text.encode()).hexdigest()[:12],
+        resolved = {key: cfg.get(key) for key in ESSENTIAL}
+        if cfg.get('load_from'):
+            resolved['load_from'] = cfg.load_from
+        text = json.dumps(
+            _without_local(resolved), default=str, sort_keys=True
+        )
+        self._settings[variant] = as_json(
+            dict(
+                config=self.detectors[definition['detector']],
+                data=self.data[definition['data']].get('make'),
+                settings=_without_local(definition.get('settings', {})),
+                digest=_digest(text.encode()),
+            )
         )
         return self._settings[variant]
 
     def definition(self, test: Evaluation) -> dict:
         """What a run's file records of what a test was."""
-        return _as_in_a_file(
-            data=self.data[test.data].get('make'),
-            anchors=self.anchors.get(test.anchors),
+        return as_json(
+            dict(
+                data=self.data[test.data].get('make'),
+                anchors=self.anchors.get(test.anchors),
+            )
         )
+
+    def annotations(self, variant: str, data: str) -> dict[str, str | None]:
+        """Digests of the annotation files of a data set, as a variant sees it.
+
+        Where the data are is no setting, but a run on others is another run.
+
+        Returns:
+            dict[str, str | None]: Of ``train`` and ``test``; ``None`` where
+            the file is not on this machine.
+        """
+        key = self.variants[variant]['detector'], data
+        if key not in self._annotations:
+            with self.environment(data):
+                cfg = Config.fromstring(self.config(variant), '.py')
+            self._annotations[key] = {
+                split: _digest_of_file(cfg[f'{split}_dataloader'].dataset)
+                for split in ('train', 'test')
+            }
+        return self._annotations[key]
 
     @contextmanager
     def environment(self, data: str) -> Iterator[None]:
@@ -178,9 +209,13 @@ class Grid:
         variables = self.data[data].get('env', {})
         before = {name: environ.get(name) for name in variables}
         environ.update(variables)
+        logger = MMLogger.get_current_instance()
+        level = logger.level
+        logger.setLevel('WARNING')  # not a line for every variable
         try:
             yield
         finally:
+            logger.setLevel(level)
             for name, value in before.items():
                 if value is None:
                     del environ[name]
@@ -188,9 +223,14 @@ class Grid:
                     environ[name] = value
 
 
-def _as_in_a_file(**values) -> dict:
-    """Values as JSON gives them back: tuples are lists there."""
-    return json.loads(json.dumps(values))
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def _digest_of_file(dataset: dict) -> str | None:
+    """Of the annotations of a data set that has its own, and here."""
+    path = Path(dataset.get('data_root') or '', dataset.get('ann_file') or '')
+    return _digest(path.read_bytes()) if path.is_file() else None
 
 
 def _without_local(value):

@@ -8,11 +8,12 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from ..datasets.digits import make_digits
-from ..files import read_json, write_json
+from ..files import go_on_from, read_json, write_json
 from ..launch import last_checkpoint
-from ..machine import describe_machine, describe_versions
+from ..machine import describe_commit, describe_machine, describe_versions
+from ..training import is_trained, train_once
 from .grid import Grid
-from .processes import ROOT, Processes
+from .processes import ROOT, Processes, alone
 from .progress import Progress
 from .runs import Run
 
@@ -45,7 +46,6 @@ class Jobs:
         self.work_dir = work_dir.resolve()
         self.number = number
         self.gpus = gpus
-        self._processes = Processes(number)
 
     def read(self, run: Run) -> dict | None:
         """The record of a run that has ended, or ``None``.
@@ -53,19 +53,20 @@ class Jobs:
         Tests whose data or anchors were defined otherwise are left out.
 
         Raises:
-            ValueError: The file is of a run with other settings.
+            ValueError: The file is of a run with other settings, or on
+                other data.
         """
-        path = self.results / f'{run.name}.json'
+        path = self._path(run)
         if not path.is_file():
             return None
-        record = read_json(path)
-        settings = self._settings(run)
-        if record['settings'] != settings:
-            raise ValueError(
-                f'{path} was made with the settings {record["settings"]}, '
-                f'and {run.variant} has {settings} now; remove the file, or '
-                'choose another folder for the results'
-            )
+        record = go_on_from(path, self._settings(run))
+        for data, before in record.get('annotations', {}).items():
+            now = self.grid.annotations(run.variant, data)
+            if any(now[s] not in (None, before[s]) for s in before):
+                raise ValueError(
+                    f'{path} is of a run on other annotations of {data}; '
+                    'choose another folder for the results'
+                )
         wanted = {str(t): self.grid.definition(t) for t in run.tests}
         record['tests'] = {
             name: result
@@ -84,24 +85,35 @@ class Jobs:
 
         Returns:
             list[str]: A line for every run that failed.
+
+        Raises:
+            ValueError: A file is not of these runs, or another process is at
+                work in ``work_dir``.
         """
         waiting = [run for run in runs if not self.is_done(run)]
-        names = [self.grid.variants[run.variant]['data'] for run in waiting]
-        names += [test.data for run in waiting for test in run.tests]
+        names = (name for run in waiting for name in self._data(run))
         for name in dict.fromkeys(names):
             self._make(name)
         # Before the threads start: to read a config changes the environment,
-        # which they share.
-        settings = [self._settings(run) for run in waiting]
+        # which they share. What is read once is kept.
+        for run in waiting:
+            self._settings(run)
+            self._annotations(run)
+        number = max(1, min(self.number, len(waiting)))
         failures = []
+        self.work_dir.mkdir(parents=True, exist_ok=True)
         with (
-            Progress(len(runs), len(runs) - len(waiting), self.number) as bar,
-            ThreadPoolExecutor(self.number) as pool,
+            alone(self.work_dir / 'lock') as lock,
+            Progress(len(runs), len(runs) - len(waiting), number) as bar,
+            ThreadPoolExecutor(number) as pool,
         ):
+            processes = Processes(number, self.gpus, lock)
             try:
                 futures = {
-                    pool.submit(self._do, run, own, bar.follow(str(run))): run
-                    for run, own in zip(waiting, settings, strict=True)
+                    pool.submit(
+                        self._do, run, processes, bar.follow(str(run))
+                    ): run
+                    for run in waiting
                 }
                 while futures:
                     # With a timeout, so that Ctrl-C is heard.
@@ -110,18 +122,34 @@ class Jobs:
                         run = futures.pop(future)
                         error = future.exception()
                         if error is None:
-                            bar.done(str(run), future.result())
+                            bar.done(str(run), *future.result())
                         else:
                             failures.append(f'{run}: {error}')
                             bar.failed(str(run), str(error))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
-                self._processes.stop()
+                processes.stop()
                 raise
         return failures
 
     def _settings(self, run: Run) -> dict:
         return dict(self.grid.settings(run.variant), gpus=self.gpus)
+
+    def _data(self, run: Run) -> list[str]:
+        """Names of the data sets that a run is trained and tested on."""
+        names = [self.grid.variants[run.variant]['data']]
+        return list(dict.fromkeys(names + [test.data for test in run.tests]))
+
+    def _annotations(self, run: Run) -> dict:
+        """Of these data sets, but for those that are made by definition."""
+        return {
+            name: self.grid.annotations(run.variant, name)
+            for name in self._data(run)
+            if 'make' not in self.grid.data[name]
+        }
+
+    def _path(self, run: Run) -> Path:
+        return self.results / f'{run.name}.json'
 
     def _make(self, data: str) -> None:
         """Make the digits of a data set, if it is made of digits."""
@@ -130,20 +158,34 @@ class Jobs:
             folder = self.grid.data[data]['env']['DIGITS_ROOT']
             make_digits(folder, **settings)
 
-    def _do(self, run: Run, settings: dict, follow: Callable) -> dict:
+    def _do(
+        self, run: Run, processes: Processes, follow: Callable[[str], None]
+    ) -> tuple[dict, float]:
+        """Train and test; the record, and the seconds that this took."""
+        began = time.monotonic()
         folder = self.work_dir / run.name
-        folder.mkdir(parents=True, exist_ok=True)
+        if self._path(run).is_file() and not is_trained(folder):
+            raise ValueError(
+                f'{self._path(run)} lacks tests that the tables ask for, and '
+                f'what was trained is not in {folder}; copy that folder '
+                'here, or remove the file to train anew'
+            )
         # Not in that folder, where MMEngine writes what it came to.
         config = self.work_dir / 'configs' / f'{run.name}.py'
         config.parent.mkdir(exist_ok=True)
         config.write_text(
-            self.grid.config(run.variant, randomness=dict(seed=run.seed))
+            self.grid.config(
+                run.variant,
+                randomness=dict(seed=run.seed),
+                # MMEngine removes one before it writes the next.
+                default_hooks=dict(checkpoint=dict(max_keep_ckpts=2)),
+            )
         )
-        training = self._train(run, config, folder, settings, follow)
-        began = time.monotonic()
+        training = self._train(run, config, folder, processes, follow)
+        trained = time.monotonic()
         out = folder / 'tests.json'
         follow('testing')
-        self._processes.call(
+        processes.call(
             [sys.executable, '-m', f'{__package__}.evaluate']
             + [str(self.grid.path), json.dumps(run), str(config)]
             + [str(last_checkpoint(folder)), str(out)],
@@ -154,7 +196,8 @@ class Jobs:
         record = dict(
             variant=run.variant,
             seed=run.seed,
-            settings=settings,
+            settings=self._settings(run),
+            annotations=self._annotations(run),
             tests={
                 name: dict(result, definition=self.grid.definition(test))
                 for (name, result), test in zip(
@@ -163,65 +206,42 @@ class Jobs:
             },
             seconds=dict(
                 training=round(training['seconds'], 1),
-                tests=round(time.monotonic() - began, 1),
+                tests=round(time.monotonic() - trained, 1),
             ),
-            side_by_side=self.number,
+            side_by_side=processes.number,
             machine=describe_machine(),
             versions=describe_versions(),
+            commit=describe_commit(),
         )
         self.results.mkdir(parents=True, exist_ok=True)
-        write_json(self.results / f'{run.name}.json', record)
-        return record
+        write_json(self._path(run), record)
+        return record, time.monotonic() - began
 
     def _train(
         self,
         run: Run,
         config: Path,
         folder: Path,
-        settings: dict,
+        processes: Processes,
         follow: Callable[[str], None],
     ) -> dict:
-        """Train, or go on, or do nothing where that is done.
-
-        Returns:
-            dict: ``seconds``, interrupted trainings included; ``settings``
-            and ``done``.
-        """
-        memo = folder / 'training.json'
-        state = dict(settings=settings, done=False, seconds=0.0)
-        if memo.is_file():
-            state = read_json(memo)
-            if state['settings'] != settings:
-                raise ValueError(
-                    f'{folder} holds a training with other settings; remove '
-                    'it, or choose another work dir'
-                )
-            if state['done'] and last_checkpoint(folder).is_file():
-                return state
-            state['done'] = False
-        write_json(memo, state)
+        """Train, or go on, or do nothing where that is done; the memo."""
         if self.gpus > 1:
             command = ['bash', str(ROOT / 'tools/dist_train.sh'), str(config)]
             command += [str(self.gpus)]
         else:
             command = [sys.executable, str(ROOT / 'tools/train.py')]
             command += [str(config)]
-        command += ['--work-dir', str(folder)]
-        if last_checkpoint(folder).is_file():
-            command += ['--resume', str(last_checkpoint(folder))]
-        began = time.monotonic()
-        try:
-            self._processes.call(
-                command,
+
+        def train(arguments: list[str]) -> None:
+            processes.call(
+                command + arguments,
                 self.grid.env(run.variant),
                 folder / 'train.log',
                 follow,
             )
-            state['done'] = True
-        finally:
-            state['seconds'] += time.monotonic() - began
-            write_json(memo, state)
-        return state
+
+        return train_once(folder, self._settings(run), train, follow)
 
 
 def is_whole(run: Run, record: dict) -> bool:

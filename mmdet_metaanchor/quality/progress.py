@@ -47,11 +47,10 @@ class Progress(ExitStack):
 
         return say
 
-    def done(self, name: str, record: dict) -> None:
-        """A run has ended."""
+    def done(self, name: str, record: dict, seconds: float) -> None:
+        """A run has ended, which took so long now."""
         self.number += 1
         self._remove(name)
-        seconds = sum(record['seconds'].values())
         self.seconds.append(seconds)
         left = self.total - self.number
         mean = sum(self.seconds) / len(self.seconds)

@@ -7,7 +7,7 @@ CHOSEN = ('trained', 'clustered', 'searched', 'clustered+searched')
 
 
 class Evaluation(NamedTuple):
-    """Val images of a data set, and anchors: names in the grid config."""
+    """Test images of a data set, and anchors: names in the grid config."""
 
     data: str
     anchors: str

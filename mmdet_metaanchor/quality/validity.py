@@ -6,7 +6,7 @@ from .runs import CHOSEN
 
 
 def check_grid(grid) -> None:
-    """Check the variants, anchors and tables of a :class:`.grid.Grid`.
+    """Check all parts of a :class:`.grid.Grid`.
 
     Raises:
         ValueError: A key is missing, a name is used and not defined, or a
@@ -18,6 +18,12 @@ def check_grid(grid) -> None:
         _has(grid, variant, ('detector', 'data'), f'variant {name}')
         known(grid, 'detectors', variant['detector'], name)
         known(grid, 'data', variant['data'], name)
+    for name, data in grid.data.items():
+        if 'make' in data and 'DIGITS_ROOT' not in data.get('env', {}):
+            raise ValueError(
+                f'data {name} of {grid.path} is to be made, and its env does '
+                'not say where: DIGITS_ROOT'
+            )
     for name in CHOSEN:
         if name in grid.anchors:
             raise ValueError(f'{name!r} cannot name anchors of {grid.path}')

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from ..files import go_on_from, write_json
-from ..machine import describe_machine, describe_versions
+from ..machine import describe_commit, describe_machine, describe_versions
 from .costs import count_flops, count_parameters, peak_memory
 from .timing import alternate, build_model
 from .variants import (
@@ -43,7 +43,7 @@ def compare_variants(
 
     Returns:
         dict: ``settings``, and ``cells``, what :func:`measure` returns of
-        each.
+        each, with the ``commit`` of the code.
 
     Raises:
         ValueError: The file is of other settings, versions or machines.
@@ -67,7 +67,14 @@ def compare_variants(
             configs = read(number)
             label = f'{number} priors, {name}'
             cell = measure(name, configs, settings, label)
-            cells.append(dict(priors=number, variant=name, **cell))
+            cells.append(
+                dict(
+                    priors=number,
+                    variant=name,
+                    commit=describe_commit(),
+                    **cell,
+                )
+            )
             write_json(path, content)
     return content
 

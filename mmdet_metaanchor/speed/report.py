@@ -102,6 +102,7 @@ def write_report(out_dir: Path, content: dict) -> None:
                 f'{name} {version}'
                 for name, version in settings['versions'].items()
             ),
+            commits=', '.join(sorted({str(cell['commit']) for cell in cells})),
         )
         part.write_text(text, encoding='utf-8')
     draw_ratios(out_dir / 'speed.png', cells)
@@ -215,5 +216,5 @@ multiplication and an addition are two. Memory is the peak in a process that
 does nothing else:
 {memory}.
 
-Versions: {versions}
+Versions: {versions}. Commits of mmdet_metaanchor: {commits}
 """

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import torch
 from mmengine.config import Config
 from mmengine.hub import get_config
-from mmengine.optim import build_optim_wrapper
 from torch import Tensor, nn
 
 from ..anchor_function import AnchorFunctionGenerator
@@ -154,13 +153,10 @@ def make_run(
     """
     torch.manual_seed(0)
     if what == 'training step':
-        optim_wrapper = copy.deepcopy(cfg.optim_wrapper)
-        # All of the arithmetic, but no training on noise, which may diverge.
-        optim_wrapper.optimizer.lr = 0
         return training_step(
             model,
             make_batch(settings.image_size, settings.batch_size, OBJECTS),
-            build_optim_wrapper(model, optim_wrapper),
+            cfg.optim_wrapper,
         )
     detect = inference(model, make_batch(settings.image_size, 1, OBJECTS))
     if name != 'live':

@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 
 import pytest
+from mmdet.registry import MODELS
+from mmengine.config import Config
 
 from mmdet_metaanchor.quality.grid import Grid
 from mmdet_metaanchor.quality.runs import Cell, Evaluation, Run
@@ -144,3 +146,12 @@ def test_the_grids_of_this_repository(name, tiny_data, monkeypatch):
     }
     # No two of them are one training under two names.
     assert len(set(digests.values())) == len(digests)
+
+
+def test_the_detectors_of_the_digits_can_be_made(monkeypatch):
+    """Initialised as a training does it, which is where a name can clash."""
+    monkeypatch.chdir(ROOT)
+    grid = Grid('configs/benchmark/grids/digits.py')
+    for variant in grid.variants:
+        cfg = Config.fromstring(grid.config(variant), '.py')
+        MODELS.build(cfg.model).init_weights()

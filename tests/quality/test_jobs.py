@@ -1,6 +1,7 @@
 """What is done, gone on with or done again, without training anything."""
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from mmdet_metaanchor.quality.check import Verdict, repeat_cells
 from mmdet_metaanchor.quality.grid import Grid
 from mmdet_metaanchor.quality.jobs import Jobs
-from mmdet_metaanchor.quality.processes import Processes
+from mmdet_metaanchor.quality.processes import Processes, alone
 
 GRID = """
 seeds = [0, 1, 2]
@@ -61,7 +62,10 @@ def trainer(monkeypatch):
 @pytest.fixture
 def make_jobs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path('meta.py').write_text('model = dict()\n')
+    Path('meta.py').write_text(
+        'train_dataloader = dict(dataset=dict())\n'
+        "test_dataloader = dict(dataset=dict(ann_file='val.json'))\n"
+    )
 
     def make(text=GRID, results='results', **kwargs):
         Path('grid.py').write_text(text)
@@ -102,20 +106,6 @@ def test_an_interrupted_training_goes_on_from_its_checkpoint(
     ]
 
 
-def test_a_training_done_again_is_not_taken_for_done(make_jobs, trainer):
-    """Its checkpoint is gone, it starts anew, and is interrupted."""
-    jobs = make_jobs()
-    run = jobs.grid.runs()[0]
-    jobs.run([run])
-    Path('results/a_seed0.json').unlink()
-    Path('work/a_seed0/epoch_2.pth').unlink()
-    trainer.interrupt = True
-    make_jobs().run([run])
-    trainer.interrupt = False
-    make_jobs().run([run])
-    assert len(trainer.trainings()) == 3
-
-
 def test_only_tests_are_made_for_a_new_cell(make_jobs, trainer):
     jobs = make_jobs()
     jobs.run(jobs.grid.runs())
@@ -123,6 +113,22 @@ def test_only_tests_are_made_for_a_new_cell(make_jobs, trainer):
     assert not any(more.is_done(run) for run in more.grid.runs())
     assert more.run(more.grid.runs()) == []
     assert len(trainer.trainings()) == 3
+
+
+def test_a_file_is_not_replaced_by_another_training(make_jobs, trainer):
+    """A new cell takes the checkpoint, which is on another machine."""
+    jobs = make_jobs()
+    run = jobs.grid.runs()[0]
+    jobs.run([run])
+    path = Path('results/a_seed0.json')
+    before = path.read_text()
+    Path('work').rename('lost')
+    more = make_jobs(GRID.replace("'r', 'a', [", "'r', ['a', 'far'], ["))
+    (failure,) = more.run(more.grid.runs()[:1])
+    assert 'a_seed0.json lacks tests' in failure
+    assert 'copy that folder here' in failure
+    assert path.read_text() == before
+    assert len(trainer.trainings()) == 1
 
 
 def test_a_test_of_other_anchors_is_made_again(make_jobs, trainer):
@@ -139,11 +145,56 @@ def test_records_of_other_settings_are_refused(make_jobs, trainer):
     jobs = make_jobs()
     run = jobs.grid.runs()[0]
     jobs.run([run])
-    Path('meta.py').write_text('model = dict(size=3)\n')
-    with pytest.raises(ValueError, match='remove the file'):
-        make_jobs().read(run)
-    with pytest.raises(ValueError, match='remove the file'):
+    with pytest.raises(ValueError, match=r'other settings \(gpus\)'):
         make_jobs(gpus=8).read(run)
+    text = Path('meta.py').read_text()
+    Path('meta.py').write_text(text + 'model = dict(size=3)\n')
+    with pytest.raises(ValueError, match=r'other settings \(digest\)'):
+        make_jobs().read(run)
+
+
+def test_records_of_other_annotations_are_refused(make_jobs, trainer):
+    """The folder has the same name, or another one, and holds other boxes."""
+    jobs = make_jobs()
+    Path('val.json').write_text('{"images": []}')
+    run = jobs.grid.runs()[0]
+    jobs.run([run])
+    assert make_jobs().is_done(run)
+    Path('val.json').write_text('{"images": [1]}')
+    with pytest.raises(ValueError, match='other annotations of near'):
+        make_jobs().read(run)
+    Path('val.json').unlink()  # a report needs no data
+    assert make_jobs().is_done(run)
+
+
+def test_one_harness_a_work_dir(make_jobs, trainer):
+    jobs = make_jobs()
+    Path('work').mkdir()
+    with (
+        alone(Path('work/lock')),
+        pytest.raises(ValueError, match='another process is at work'),
+    ):
+        jobs.run(jobs.grid.runs())
+    assert trainer.calls == []
+    assert jobs.run(jobs.grid.runs()) == []  # it has been let go
+
+
+def test_runs_are_side_by_side(make_jobs, trainer, monkeypatch):
+    """The first two trainings wait for each other."""
+    both = threading.Barrier(2, timeout=20)
+    call = trainer.call
+
+    def wait_and_call(command, env, log, follow):
+        training = 'evaluate' not in ' '.join(command)
+        if training and 'seed2' not in command[2]:
+            both.wait()
+        call(command, env, log, follow)
+
+    monkeypatch.setattr(trainer, 'call', wait_and_call)
+    jobs = make_jobs(number=2)
+    assert jobs.run(jobs.grid.runs()) == []
+    record = json.loads(Path('results/a_seed0.json').read_text())
+    assert record['side_by_side'] == 2
 
 
 def test_trainings_know_their_data_and_tests_find_their_own(

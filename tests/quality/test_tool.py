@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -12,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from mmdet_metaanchor.quality.grid import Grid
+
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools' / 'benchmark_quality.py'
-# Two iterations: two epochs of one batch of the four images.
+# Two epochs of two iterations, and twelve of MetaAnchor: long enough to be
+# interrupted.
 SCHEDULE = """
-train_dataloader = dict(
-    batch_size=4, num_workers=0, persistent_workers=False)
+train_dataloader = dict(batch_size=2, num_workers=1)
 val_dataloader = dict(
     batch_size=4, num_workers=0, persistent_workers=False)
 test_dataloader = val_dataloader
@@ -35,6 +38,7 @@ anchors = dict(one=dict(scales=[4], ratios=[1.0]))
 variants = dict(
     stock=dict(detector='stock', data='tiny'),
     meta=dict(detector='meta', data='tiny', settings=dict(
+        train_cfg=dict(max_epochs=12, val_begin=13),
         model=dict(bbox_head=dict(anchor_function=dict(rank=2))))),
 )
 tables = dict(tiny=dict(
@@ -73,6 +77,18 @@ def read_record(root, variant, seed):
     return json.loads(path.read_text())
 
 
+def trainings_begun(root):
+    """Folders with a checkpoint that are not done, once a run has ended."""
+    if not list((root / 'results' / 'runs').glob('*.json')):
+        return []
+    return [
+        memo.parent
+        for memo in (root / 'work').glob('*/training.json')
+        if (memo.parent / 'last_checkpoint').is_file()
+        and not json.loads(memo.read_text())['done']
+    ]
+
+
 def start(site, *flags):
     root, env = site
     return subprocess.Popen(
@@ -88,16 +104,14 @@ def start(site, *flags):
 
 @pytest.fixture(scope='module')
 def outcome(site):
-    """Interrupted after the first run, gone on, done again, checked."""
+    """Interrupted in a training, gone on, done again, checked."""
     root, _ = site
     runs = root / 'results' / 'runs'
     process = start(site)
-    while process.poll() is None and not list(runs.glob('*.json')):
-        time.sleep(0.2)
-    # The next one has to be at work, to be interrupted in it.
-    time.sleep(2)
+    while not (begun := trainings_begun(root)) and process.poll() is None:
+        time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    texts = dict(interrupted=process.communicate(timeout=60)[0])
+    texts = dict(interrupted=process.communicate(timeout=60)[0], begun=begun)
     codes = dict(interrupted=process.returncode)
     listing = ['ps', '-eo', 'args']
     ps = subprocess.run(listing, capture_output=True, text=True).stdout
@@ -128,6 +142,15 @@ def test_finished_runs_are_not_done_again(outcome):
     assert '4 of 4 runs are done' in texts['again']
 
 
+def test_an_interrupted_training_goes_on_from_its_epoch(outcome):
+    texts, _, _ = outcome
+    assert texts['begun']
+    for folder in texts['begun']:
+        log = (folder / 'train.log').read_text()
+        assert log.count('Epoch(train)  [1][2/2]') == 1
+        assert log.count('Epoch(train) [12][2/2]') == 1
+
+
 def test_every_run_keeps_config_log_and_metrics(site, outcome):
     root, _ = site
     for variant in ('stock', 'meta'):
@@ -141,7 +164,7 @@ def test_every_run_keeps_config_log_and_metrics(site, outcome):
             config = (folder / f'{folder.name}.py').read_text()
             assert f'seed={seed}' in config
             log = (folder / 'train.log').read_text()
-            assert 'Epoch(train) [2][1/1]' in log
+            assert re.search(r'Epoch\(train\) +\[2\]\[2/2\]', log)
 
 
 def test_every_test_that_the_tables_ask_for_is_made(site, outcome):
@@ -181,6 +204,29 @@ def test_the_report_holds_the_runs(site, outcome):
     assert png.startswith(b'\x89PNG')
 
 
+def test_a_report_trains_nothing(site, outcome):
+    root, _ = site
+    shutil.copytree(root / 'results', root / 'half')
+    (root / 'half' / 'runs' / 'meta_seed1.json').unlink()
+    process = start(site, '--report', '--results', 'half')
+    assert 'runs are done' not in process.communicate()[0]
+    assert process.returncode == 0
+    report = json.loads((root / 'half' / 'report.json').read_text())
+    assert (report['done'], report['total']) == (3, 4)
+
+
+def test_only_says_the_order(site, monkeypatch):
+    monkeypatch.chdir(site[0])
+    choose_runs = runpy.run_path(str(TOOL))['choose_runs']
+    runs = choose_runs(Grid('grid.py'), ['meta', 's*', '*'])
+    assert [(run.variant, run.seed) for run in runs] == [
+        ('meta', 0),
+        ('meta', 1),
+        ('stock', 0),
+        ('stock', 1),
+    ]
+
+
 def test_the_check_repeats_a_cell(site, outcome):
     """It trains by itself, and leaves the stated runs alone."""
     texts, codes, _ = outcome
@@ -192,6 +238,7 @@ def test_the_check_repeats_a_cell(site, outcome):
     assert [path.name for path in anew] == ['meta_seed2.json']  # the next seed
     record = json.loads(anew[0].read_text())
     assert list(record['tests']) == ['tiny, one']
+    assert 'with nothing wrong' in texts['check']
 
 
 def test_a_failed_run_is_named(site, outcome):
@@ -221,6 +268,7 @@ def test_a_failed_run_is_named(site, outcome):
         (['--jobs', '0'], 'got --jobs 0 and --gpus 1'),
         (['--jobs', '2', '--gpus', '8'], 'got --jobs 2 and --gpus 8'),
         (['--only', 'nobody'], 'no variant of .*grid.py matches nobody'),
+        (['--only', 'meta', '--report'], '--only chooses what to train'),
     ],
 )
 def test_bad_input_is_refused(site, fail, monkeypatch, flags, message):
@@ -238,5 +286,5 @@ def test_results_of_other_settings_are_refused(
     message = fail(
         'benchmark_quality.py', 'changed.py', '--results', root / 'results'
     )
-    assert 'was made with the settings' in message
-    assert 'remove the file' in message
+    assert 'meta_seed0.json is of a run with other settings' in message
+    assert 'remove it, or choose another folder' in message

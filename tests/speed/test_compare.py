@@ -229,6 +229,7 @@ def content():
         dict(
             priors=9,
             variant='baked',
+            commit='abc',
             parameters=2_000_000,
             flops=3 * 10**9,
             memory={'inference': 4_000_000},
@@ -238,6 +239,7 @@ def content():
         dict(
             priors=9,
             variant='stock',
+            commit='def',
             parameters=1_000_000,
             flops=None,
             memory={},
@@ -274,6 +276,7 @@ def test_report(content, tmp_path):
     text = (tmp_path / 'speed.md').read_text()
     assert '64x96 px, fp32.\nCPU, 2 CPU cores, threads: 1.' in text
     assert '| 9 | baked | 2.000 | 2.000 | 1.000 to 3.000 |' in text
+    assert 'Commits of mmdet_metaanchor: abc, def' in text
     assert (tmp_path / 'speed.png').read_bytes().startswith(b'\x89PNG')
     assert sorted(file.name for file in tmp_path.iterdir()) == [
         'speed.md',

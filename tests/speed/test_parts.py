@@ -15,7 +15,7 @@ def test_priors_of_a_retinanet():
     # cells at strides 8 to 128: 100 x 167, 50 x 84, 25 x 42, 13 x 21, 7 x 11
     assert len(priors) == 9 * (16700 + 4200 + 1050 + 273 + 77)
     sizes = (priors[:, 2:] - priors[:, :2])[:9]
-    assert sizes.prod(1).min().sqrt().item() - 32 < 1e-3
+    assert sizes.prod(1).min().sqrt().item() == pytest.approx(32)
     ratios = sizes[:, 1] / sizes[:, 0]
     torch.testing.assert_close(ratios.min(), torch.tensor(0.5))
     torch.testing.assert_close(ratios.max(), torch.tensor(2.0))
