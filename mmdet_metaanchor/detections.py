@@ -46,8 +46,10 @@ def collect_detections(
             weights do not depend on the image.
         loader (DataLoader): Images as a test loader gives them.
         sets (Sequence[AnchorSet]): The sets.
-        most (int): Detections kept an image and set, those of the highest
-            scores: what bounds the memory.
+        most (int): Detections kept of an image, for every anchor that a
+            level of the set has, those of the highest scores: what bounds
+            the memory. Not for every set, or one that is spread over several
+            would be allowed more.
 
     Returns:
         list[list[InstanceData]]: ``[set][image]``: ``bboxes`` (m, 4),
@@ -78,7 +80,8 @@ def collect_detections(
                 )
                 for image in _detect(head, towers, owners, metas, len(group)):
                     for index, result in zip(group, image, strict=True):
-                        found[index].append(result[:most].cpu())
+                        anchors = max(map(len, sets[index]))
+                        found[index].append(result[: most * anchors].cpu())
     return found
 
 

@@ -82,10 +82,24 @@ def test_merged_equals_a_test_with_all_anchors(model):
 
 
 def test_memory_is_bounded(model):
-    (found,) = collect_detections(model, loader(), SETS[:1], 5)
-    assert [len(image) for image in found] == [5, 5, 5]
-    (more,) = collect_detections(model, loader(), SETS[:1], 10)
-    assert torch.equal(more[0].scores[:5], found[0].scores)
+    """SETS[0] has two anchors a level, SETS[1] one."""
+    found = collect_detections(model, loader(), SETS, 5)
+    for images, number in zip(found, (10, 5), strict=True):
+        assert [len(image) for image in images] == [number] * 3
+    more, _ = collect_detections(model, loader(), SETS, 10)
+    assert torch.equal(more[0].scores[:10], found[0][0].scores)
+
+
+def test_an_anchor_that_is_there_already_brings_nothing(model):
+    """Not even as many detections as another set may keep."""
+    copy = [level[:1] for level in SETS[0]]
+    (every,) = collect_detections(model, loader(), [copy], 100_000)
+    sets = collect_detections(model, loader(), [SETS[0], copy], len(every[0]))
+    scorer = Scorer(model.bbox_head, None, [])
+    alone, both = scorer.merge(sets[:1]), scorer.merge(sets)
+    for image, other in zip(alone, both, strict=True):
+        assert torch.equal(image.bboxes, other.bboxes)
+        assert torch.equal(image.scores, other.scores)
 
 
 def test_candidates_of_the_paper(model):

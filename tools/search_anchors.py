@@ -76,7 +76,7 @@ def parse_args() -> argparse.Namespace:
         '--most',
         type=int,
         default=300,
-        help='detections kept an image and candidate, which bounds memory',
+        help='detections kept an image and anchor, which bounds the memory',
     )
     parser.add_argument('--seed', type=int, default=0, help='of all draws')
     return parser.parse_args()
