@@ -93,8 +93,9 @@ def _recoded(**settings):
     return _generator(type='RecodedAnchorFunctionGenerator', **settings)
 
 
-def _anchors(**settings):
-    return _vary(model=dict(bbox_head=dict(anchor_generator=settings)))
+def _anchors(epochs=5, **settings):
+    model = dict(bbox_head=dict(anchor_generator=settings))
+    return _vary(model=model, epochs=epochs)
 
 
 # Table 4's rule; the digits' sizes are from 13 to 64 px as the detector
@@ -127,6 +128,7 @@ variants = {
         for k in detectors
     },
     'data-dependent': _generator(data_dependent=True, epochs=10),
+    'jitter0.5-long': _anchors(jitter=0.5, epochs=10),
     # What follows has half the schedule.
     **{f'{k}-short': _vary(k) for k in detectors},
     **{f'{k}-short-lr0.004': _vary(k, 4e-3) for k in detectors},
@@ -256,6 +258,19 @@ tables = dict(
         ],
         versus='column',
         check=['3x3', '5x5'],
+    ),
+    jitter=dict(
+        title='Jitter as published, full schedule',
+        columns=['as trained', 'tested with 5x5', 'tested with 9x9'],
+        rows=[
+            [label, name, [name, 'digits', '5x5'], [name, 'digits', '9x9']]
+            for name, label in (
+                (base, 'no jitter'),
+                ('jitter0.5-long', 'jitter 0.5, uniform'),
+            )
+        ],
+        versus='row',
+        check=['no jitter', 'tested with 5x5'],
     ),
     shifted=dict(
         title='Other sizes and ratios, without training again (Table 5)',
