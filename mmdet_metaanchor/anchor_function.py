@@ -56,10 +56,17 @@ class AnchorFunctionGenerator(BaseModule):
         rank (int, optional): Rank of :math:`W_2`. Defaults to None, a full
             matrix, as in the paper.
         data_dependent (bool): Whether the weights depend on the feature too,
-            so that every image has its own. Defaults to False.
+            so that every image has its own. The average is over the whole
+            feature map, padding included: what is detected in an image
+            depends on how far it is padded, and so on the other images of
+            its batch. Defaults to False.
         init_cfg (dict | list[dict], optional): Initialisation of the hidden
             layer and of :math:`W_2`. Defaults to PyTorch's own for linear
             layers, and zero for :math:`W_2`.
+
+    Raises:
+        ValueError: ``kernel_size`` is not odd and positive, or
+            ``hidden_channels`` or ``rank`` not positive.
     """
 
     def __init__(
@@ -81,6 +88,16 @@ class AnchorFunctionGenerator(BaseModule):
         ),
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            # An even one would give maps of another size.
+            raise ValueError(
+                f'kernel_size must be odd and positive, got {kernel_size}'
+            )
+        if hidden_channels < 1:
+            raise ValueError(
+                'hidden_channels must be a positive number, got '
+                f'{hidden_channels}'
+            )
         if rank is not None and rank < 1:
             raise ValueError(f'rank must be a positive number, got {rank}')
         self.rank = rank
@@ -207,7 +224,9 @@ class AnchorFunctionGenerator(BaseModule):
         self, codes: Sequence[Tensor]
     ) -> list[tuple[Tensor, Tensor]]:
         """Kernel and bias of every level, kept between evaluations."""
-        if self.training or torch.is_grad_enabled():
+        # Inference tensors count no versions: an edit would go unseen.
+        unseen = any(param.is_inference() for param in self.parameters())
+        if self.training or torch.is_grad_enabled() or unseen:
             return self._generate_levels(codes)
         key = self._cache_key(codes)
         if self._cache is None or self._cache[0] != key:
@@ -220,8 +239,7 @@ class AnchorFunctionGenerator(BaseModule):
     def _cache_key(self, codes: Sequence[Tensor]) -> list:
         """What the generated weights depend on, in comparable form."""
         params = [
-            # Inference tensors count no versions and cannot be edited.
-            (p.data_ptr(), p.dtype, p.device, p.is_inference() or p._version)
+            (p.data_ptr(), p.dtype, p.device, p._version)
             for p in self.parameters()
         ]
         return [code.tolist() for code in codes] + params

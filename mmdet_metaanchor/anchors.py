@@ -33,7 +33,11 @@ def customize_anchors(model: nn.Module, anchors: Anchors) -> None:
             of an anchor generator, whose ``type`` and ``strides`` default to
             ``MetaAnchorGenerator`` and to the strides of the model, or
             explicit sizes in px, ``(w, h)``, one list a level, lowest level
-            first, which keep the centres that the model was trained with.
+            first. The centres stay those of the model, unless the config
+            gives ``centers`` or ``center_offset``, or its source of anchors
+            (``priors``, or a ``type`` other than ``MetaAnchorGenerator``
+            and ``AnchorGenerator``) places them by a rule of its own; a
+            warning tells when they move.
 
     Raises:
         TypeError: The model has no MetaAnchor head (a stock one, say), or
@@ -95,12 +99,20 @@ def build_anchors(
         TypeError: ``anchors`` is neither a dict nor a list.
         ValueError: Bad sizes, or levels that do not match.
     """
+    centers = [tuple(c[0].tolist()) for c in trained.base_centers]
     if isinstance(anchors, Mapping):
         cfg = {
             'type': 'MetaAnchorGenerator',
             'strides': trained.strides,
             **anchors,
         }
+        # Another number of levels is for set_prior_generator to refuse.
+        if (
+            cfg['type'] in ('MetaAnchorGenerator', 'AnchorGenerator')
+            and not cfg.keys() & {'priors', 'centers', 'center_offset'}
+            and len(cfg['strides']) == len(centers)
+        ):
+            cfg['centers'] = centers
         if cfg['type'] != 'MetaAnchorGenerator':
             cfg = dict(type='MetaAnchorGenerator', priors=cfg)
     elif isinstance(anchors, Sequence) and not isinstance(anchors, str):
@@ -108,7 +120,7 @@ def build_anchors(
             type='MetaAnchorGenerator',
             strides=trained.strides,
             shapes=anchors,
-            centers=[tuple(c[0].tolist()) for c in trained.base_centers],
+            centers=centers,
         )
     else:
         raise TypeError(

@@ -11,6 +11,9 @@ from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor
 
 Shapes = Sequence[Sequence[tuple[float, float]]]
+# Codes closer than this, in log-space, are of one shape: it is far above the
+# rounding of single precision, and 0.005 px of 500.
+ROUNDING = 1e-5
 
 
 @TASK_UTILS.register_module()
@@ -135,7 +138,8 @@ class MetaAnchorGenerator(AnchorGenerator):
 
         Returns:
             list[Tensor]: One (A, 2) float tensor a level, on the CPU:
-            ``(log(h / AH), log(w / AW))`` in log-space.
+            ``(log(h / AH), log(w / AW))`` in log-space. Equal shapes,
+            relative to the stride, have codes equal to the last bit.
         """
         lowest = torch.tensor(min(self.strides), dtype=torch.float32)
         unit = torch.tensor(self.standard_box[::-1])  # (AW, AH), as shapes
@@ -143,7 +147,7 @@ class MetaAnchorGenerator(AnchorGenerator):
         for shapes, stride in zip(self.base_shapes, self.strides, strict=True):
             level_unit = unit * (torch.tensor(stride) / lowest)
             codes.append((shapes / level_unit).log().flip(-1))
-        return codes
+        return _without_rounding(codes)
 
     @contextmanager
     def jittered(self) -> Iterator[None]:
@@ -238,6 +242,24 @@ class MetaAnchorGenerator(AnchorGenerator):
             f'shapes={shapes}, standard_box={self.standard_box}, '
             f'jitter={self.jitter})'
         )
+
+
+def _without_rounding(codes: list[Tensor]) -> list[Tensor]:
+    """Codes, (A, 2) a level, equal to the last bit where shapes are equal.
+
+    Only strides related by powers of two scale a shape without rounding. A
+    code becomes the nearest one of the levels before it, if that is the same
+    up to rounding.
+    """
+    if all(torch.equal(level, codes[0]) for level in codes):
+        return codes  # the common case, at no cost
+    merged = codes[:1]
+    for level in codes[1:]:
+        known = torch.cat(merged)
+        gap, index = torch.cdist(level, known, p=math.inf).min(dim=1)
+        same = (gap < ROUNDING)[:, None]
+        merged.append(torch.where(same, known[index], level))
+    return merged
 
 
 def _leaves(values) -> Iterator[float]:

@@ -85,20 +85,33 @@ class MetaRetinaHead(RetinaHead):
             ),
         )
 
-    def forward(
+    def __call__(
         self, x: Sequence[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Call :meth:`forward` with the codes of the present priors.
+
+        Activation checkpointing runs ``forward`` again in the backward pass,
+        when the jitter is over: it has to find its codes in its arguments.
+        """
+        return super().__call__(x, self.prior_generator.codes())
+
+    def forward(
+        self, x: Sequence[Tensor], codes: Sequence[Tensor] | None = None
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Scores and deltas of the present priors.
 
         Args:
             x (Sequence[Tensor]): (N, in_channels, H, W), one a level.
+            codes (Sequence[Tensor], optional): (A, 2) codes of the priors,
+                log-space, one a level. Defaults to those of the present.
 
         Returns:
             tuple[list[Tensor], list[Tensor]]: ``cls_scores``, (N, A * C, H,
             W) logits, and ``bbox_preds``, (N, A * 4, H, W) encoded deltas,
             one tensor a level, ordered by prior as in :class:`RetinaHead`.
         """
-        codes = self.prior_generator.codes()
+        if codes is None:
+            codes = self.prior_generator.codes()
         return (
             self.retina_cls([self.cls_convs(feat) for feat in x], codes),
             self.retina_reg([self.reg_convs(feat) for feat in x], codes),

@@ -16,8 +16,7 @@ def build(dtype=torch.float32, **kwargs):
             type='AnchorFunctionGenerator',
             in_channels=IN,
             out_channels=OUT,
-            hidden_channels=HIDDEN,
-            **kwargs,
+            **{'hidden_channels': HIDDEN, **kwargs},
         )
     ).to(dtype)
     generator.init_weights()
@@ -106,6 +105,29 @@ def test_size_of_a_low_rank():
 def test_refuses_rank(rank):
     with pytest.raises(ValueError, match=f'positive number, got {rank}'):
         build(rank=rank)
+
+
+@pytest.mark.parametrize('kernel_size', [0, 2, 4, -1])
+def test_refuses_kernel_size(kernel_size):
+    with pytest.raises(
+        ValueError, match=f'odd and positive, got {kernel_size}'
+    ):
+        build(kernel_size=kernel_size)
+
+
+@pytest.mark.parametrize('kernel_size', [1, 5])
+def test_odd_kernels_keep_the_size_of_the_map(kernel_size):
+    generator = build(kernel_size=kernel_size)
+    out = generator([torch.randn(1, IN, 6, 5)], [torch.randn(2, 2)])[0]
+    assert out.shape == (1, 2 * OUT, 6, 5)
+
+
+@pytest.mark.parametrize('hidden_channels', [0, -1])
+def test_refuses_hidden_channels(hidden_channels):
+    with pytest.raises(
+        ValueError, match=f'positive number, got {hidden_channels}'
+    ):
+        build(hidden_channels=hidden_channels)
 
 
 @pytest.mark.parametrize('data_dependent', [False, True])
@@ -337,6 +359,22 @@ class TestKeptWeights:
             feat = torch.randn(1, IN, 4, 4)
             out = generator([feat], [torch.randn(2, 2)])[0]
         assert out.shape == (1, 2 * OUT, 4, 4)
+
+    @torch.inference_mode()
+    def test_a_checkpoint_is_loaded_in_inference_mode(self, run):
+        first = run()
+        run.generator.load_state_dict(build().state_dict())
+        assert (first, run()) == (1, 2)
+
+    @torch.inference_mode()
+    def test_a_checkpoint_is_loaded_into_parameters_of_inference_mode(self):
+        generator, other = build().eval(), build().eval()
+        feat, codes = torch.randn(1, IN, 4, 4), torch.randn(2, 2)
+        generator([feat], [codes])
+        generator.load_state_dict(other.state_dict())
+        torch.testing.assert_close(
+            generator([feat], [codes])[0], plain_forward(other, feat, codes)
+        )
 
 
 @pytest.mark.parametrize('data_dependent', [False, True])

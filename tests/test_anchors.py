@@ -17,6 +17,8 @@ from mmdet_metaanchor.anchors import (
 
 STRIDES = [8, 16, 32]
 SQUARES = [[(32, 32)], [(64, 64)], [(128, 128)]]
+ONE_SQUARE = dict(strides=STRIDES, scales=[4], ratios=[1.0])
+CENTERED = dict(center_offset=0.5)  # in the middle of the cell
 
 
 def test_every_form_of_equal_anchors_predicts_the_same(build_head, feats):
@@ -68,18 +70,49 @@ def test_keeps_standard_box_jitter_and_the_given_anchors(build_head):
     assert anchors == dict(scales=[4], ratios=[1.0], standard_box=(1, 1))
 
 
-def test_explicit_sizes_keep_the_trained_centers(build_head):
+@pytest.mark.parametrize(
+    'placing', [dict(centers=[(4, 4), (8, 8), (16, 16)]), CENTERED]
+)
+@pytest.mark.parametrize(
+    'anchors',
+    [
+        [[(16, 16)], [(8, 8)], [(9, 9)]],
+        dict(scales=[2], ratios=[1.0]),
+        dict(scales=[1], ratios=[1.0], base_sizes=[16, 20, 24]),
+        dict(type='AnchorGenerator', scales=[2], ratios=[1.0]),
+        dict(type='MetaAnchorGenerator', strides=STRIDES, shapes=SQUARES),
+    ],
+)
+def test_the_trained_centers_are_kept(build_head, placing, anchors):
     head = build_head(
         anchor_generator=dict(
-            type='MetaAnchorGenerator',
-            strides=STRIDES,
-            scales=[4],
-            ratios=[1.0],
-            centers=[(4, 4), (8, 8), (16, 16)],
+            type='MetaAnchorGenerator', **{**ONE_SQUARE, **placing}
         )
     )
-    customize_anchors(head, [[(2, 6)], [(8, 8)], [(9, 9)]])
-    assert head.prior_generator.base_anchors[0].tolist() == [[3, 1, 5, 7]]
+    customize_anchors(head, anchors)
+    # the middles of cells of 8, 16 and 32 px
+    for center, middle in zip(
+        head.prior_generator.base_centers, [4, 8, 16], strict=True
+    ):
+        assert center.tolist() == [[middle, middle]]
+
+
+@pytest.mark.parametrize(
+    'placing',
+    [
+        dict(center_offset=0.0),
+        dict(centers=[(0, 0)] * 3),
+        dict(priors=dict(type='AnchorGenerator', **ONE_SQUARE)),
+    ],
+)
+def test_centers_move_where_the_config_places_them(build_head, placing):
+    head = build_head(
+        anchor_generator=dict(
+            type='MetaAnchorGenerator', **ONE_SQUARE, **CENTERED
+        )
+    )
+    customize_anchors(head, {**ONE_SQUARE, **placing})
+    assert head.prior_generator.base_centers[2].tolist() == [[0, 0]]
 
 
 def test_moved_centers_are_told(build_head, caplog, monkeypatch):

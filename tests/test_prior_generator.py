@@ -124,6 +124,50 @@ def test_equal_shapes_relative_to_the_stride_have_equal_codes():
     assert torch.equal(codes[0], codes[2])
 
 
+@pytest.mark.parametrize('center_offset', [0, 0.5])
+@pytest.mark.parametrize('strides', [[8, 24, 72], [90, 30, 10]])
+def test_rounding_does_not_set_equal_shapes_apart(strides, center_offset):
+    """Only factors of two between strides scale a shape exactly."""
+    generator = build(
+        **{**STOCK, 'strides': strides}, center_offset=center_offset
+    )
+    first, *others = generator.codes()
+    for level, code in enumerate(others, 1):
+        assert torch.equal(code, first)
+        # The codes are still those of their own level.
+        unit = torch.tensor(generator.standard_box).double()
+        unit = unit * strides[level] / min(strides)
+        sides = generator.base_shapes[level].flip(1).double()
+        exact = (sides / unit).log()
+        torch.testing.assert_close(code.double(), exact, rtol=0, atol=1e-6)
+
+
+def test_shapes_that_nearly_agree_keep_their_codes():
+    ours = build(strides=[8, 16], shapes=[[(32, 32)], [(64, 64.01)]])
+    first, second = (code[0] for code in ours.codes())
+    # 64.01 px at twice the stride: log(64.01 / 64) = 1.56e-4 higher
+    assert (second - first).tolist() == pytest.approx(
+        [math.log(64.01 / 64), 0], abs=1e-6
+    )
+
+
+def test_codes_keep_to_their_levels_where_some_agree():
+    small, wide = (10.1, 20.3), (20.7, 10.9)  # at stride 8
+    ours = build(
+        strides=[8, 24, 72],
+        shapes=[
+            [small],
+            [tuple(3 * side for side in size) for size in (wide, small)],
+            [tuple(9 * side for side in wide)],
+        ],
+        standard_box=(44.9, 47.3),
+    )
+    codes = ours.codes()
+    assert torch.equal(codes[1][1], codes[0][0])
+    assert torch.equal(codes[2][0], codes[1][0])
+    assert not torch.allclose(codes[1][0], codes[1][1], atol=0.1)
+
+
 def test_lowest_level_is_that_of_the_smallest_stride():
     # YOLO lists the coarsest level first; means of (10, 13) and (16, 30).
     assert build(priors=YOLO).standard_box == pytest.approx((21.5, 13))
@@ -193,11 +237,13 @@ class TestJitter:
         sides = grid[:9, 2:] - grid[:9, :2]
         assert torch.allclose((sides / 40).log().flip(1), first, atol=1e-5)
 
-    def test_equal_codes_share_a_draw(self):
-        generator = build(**STOCK)
+    @pytest.mark.parametrize('strides', [STRIDES, [8, 24, 72], [10, 30, 90]])
+    def test_equal_codes_share_a_draw(self, strides):
+        generator = build(**{**STOCK, 'strides': strides})
         with generator.jittered():
             codes = generator.codes()
         assert torch.equal(codes[0], codes[1])
+        assert torch.equal(codes[0], codes[2])
         assert len(codes[0].unique(dim=0)) == 9
 
     def test_is_anew_each_time_and_repeats_with_the_seed(self):

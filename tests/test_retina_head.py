@@ -1,11 +1,13 @@
 """MetaRetinaHead beside RetinaHead."""
 
 import io
+from functools import partial
 
 import pytest
 import torch
 from mmdet.registry import MODELS, TASK_UTILS
 from mmengine.runner.checkpoint import get_state_dict, load_state_dict
+from torch.utils.checkpoint import checkpoint
 
 from mmdet_metaanchor import customize_anchors
 
@@ -30,6 +32,15 @@ def build_stock(**kwargs):
 def scores_and_deltas(head, feats):
     with torch.no_grad():
         return head(feats)
+
+
+def gradients(head, feats, data_samples):
+    """Of the loss under the draw of one seed, by parameter."""
+    torch.manual_seed(0)
+    head.zero_grad()
+    losses = head.loss(feats, data_samples)
+    sum(sum(loss) for loss in losses.values()).backward()
+    return {name: param.grad for name, param in head.named_parameters()}
 
 
 def shapes_alone(generator):
@@ -190,6 +201,17 @@ class TestTraining:
             head.prior_generator.base_anchors[0],
             grid([(1, 1)] * 3, device='cpu')[0],
         )
+
+    def test_activation_checkpointing_recomputes_under_the_draw(
+        self, build_head, feats, data_samples
+    ):
+        head = build_head()
+        plain = gradients(head, feats, data_samples)
+        # As MMEngine's turn_on_activation_checkpointing wraps a module.
+        head.forward = partial(checkpoint, head.forward, use_reentrant=False)
+        again = gradients(head, feats, data_samples)
+        for name, gradient in plain.items():
+            torch.testing.assert_close(again[name], gradient)
 
     def test_loss_and_predict_sees_one_draw(
         self, build_head, feats, data_samples
