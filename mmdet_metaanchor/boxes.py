@@ -19,9 +19,9 @@ class Boxes(NamedTuple):
 
     ``boxes`` (n, 4), ``(x1, y1, x2, y2)`` in px of the resized image;
     ``image_sizes`` (n, 2), ``(width, height)`` of that image in px;
-    ``areas`` (n,), in px of the original image, where COCO's small, medium
-    and large are defined; ``labels`` (n,), indices of ``classes``; ``files``,
-    names of the images.
+    ``areas`` (n,), COCO's, in px of the original image, by which it tells
+    small, medium and large; ``labels`` (n,), indices of ``classes``;
+    ``files``, names of the images.
     """
 
     boxes: np.ndarray
@@ -37,21 +37,29 @@ class Boxes(NamedTuple):
         return self.boxes[:, 2:] - self.boxes[:, :2]
 
 
-def read_boxes(ann_file: str | Path, pipeline: Sequence[dict] = ()) -> Boxes:
+def read_boxes(
+    ann_file: str | Path,
+    pipeline: Sequence[dict] = (),
+    classes: Sequence[str] | None = None,
+) -> Boxes:
     """Read a COCO JSON as MMDetection's ``CocoDataset`` does.
 
-    Crowds and boxes below one px or outside of their image are left out.
+    Crowds, boxes below one px or outside of their image, and those of other
+    classes are left out.
 
     Args:
         ann_file (str | Path): The JSON file. Images are not needed.
         pipeline (Sequence[dict]): Steps of a test pipeline, which resizes.
+        classes (Sequence[str], optional): Names of the classes of a
+            detector, ``metainfo.classes`` of a config. Defaults to all.
 
     Returns:
         Boxes: What the pipeline makes of the boxes.
 
     Raises:
         FileNotFoundError: The file is not there.
-        ValueError: It is not COCO JSON, or holds no boxes.
+        ValueError: It is not COCO JSON, an annotation is of an image or of a
+            category that it does not list, or it holds no boxes.
     """
     content = read_json(ann_file)
     keys = ('images', 'annotations', 'categories')
@@ -62,36 +70,50 @@ def read_boxes(ann_file: str | Path, pipeline: Sequence[dict] = ()) -> Boxes:
             f'{ann_file} is not a COCO JSON, which holds {", ".join(keys)}'
         )
     images = {image['id']: image for image in content['images']}
-    labels = {c['id']: i for i, c in enumerate(content['categories'])}
+    names = {c['id']: c['name'] for c in content['categories']}
+    classes = list(names.values() if classes is None else classes)
     resized = {
         size: _resize(pipeline, *size)
         for size in {(i['width'], i['height']) for i in images.values()}
     }
     rows = []
     for annotation in content['annotations']:
+        for key, listed in (('image_id', images), ('category_id', names)):
+            if annotation[key] not in listed:
+                raise ValueError(
+                    f'{ann_file} has an annotation of {key} '
+                    f'{annotation[key]}, which it does not list'
+                )
         image = images[annotation['image_id']]
+        name = names[annotation['category_id']]
+        _, _, width, height = annotation['bbox']
+        # COCO's area is that of the segmentation, where there is one.
+        area = annotation.get('area', width * height)
         box = _corners(annotation['bbox'], image)
-        if annotation.get('iscrowd') or annotation.get('ignore') or not box:
+        if annotation.get('iscrowd') or annotation.get('ignore'):
+            continue
+        if name not in classes or not box or not area > 0:
             continue
         size, scale = resized[image['width'], image['height']]
         rows.append(
             (
                 [side * s for side, s in zip(box, scale * 2, strict=True)],
                 size,
-                annotation['bbox'][2] * annotation['bbox'][3],
-                labels[annotation['category_id']],
+                area,
+                classes.index(name),
                 image['file_name'],
             )
         )
     if not rows:
-        raise ValueError(f'{ann_file} holds no boxes')
+        raise ValueError(
+            f'{ann_file} holds no boxes of the classes {", ".join(classes)}'
+        )
     boxes, sizes, areas, indices, files = zip(*rows, strict=True)
-    names = [category['name'] for category in content['categories']]
     return Boxes(
         *(np.array(column, dtype=float) for column in (boxes, sizes, areas)),
         np.array(indices),
         list(files),
-        names,
+        classes,
     )
 
 

@@ -7,6 +7,8 @@ from .prior_generator import MetaAnchorGenerator
 
 # With this distance, means need not settle; they do within some tens.
 MAX_ROUNDS = 300
+# Sizes that the number of clusters is chosen by: seconds, not hours.
+KNEE_SIZES = 20_000
 
 
 def dimension_clusters(
@@ -34,13 +36,7 @@ def dimension_clusters(
         ValueError: A size is not positive and finite, or there are fewer
             distinct sizes than clusters.
     """
-    sizes = np.asarray(sizes, dtype=float).reshape(-1, 2)
-    bad = ~((sizes > 0) & np.isfinite(sizes)).all(1)
-    if bad.any():
-        raise ValueError(
-            'sizes must be positive and finite (w, h) in px, got '
-            f'{sizes[bad][0].tolist()}'
-        )
+    sizes = _check_sizes(sizes)
     distinct = len(np.unique(sizes, axis=0))
     if not 1 <= number <= distinct:
         raise ValueError(
@@ -71,7 +67,8 @@ def cluster_anchors(
 
     Args:
         sizes (ndarray): (n, 2) sizes (w, h) in px.
-        generator (MetaAnchorGenerator): The anchors of the training.
+        generator (MetaAnchorGenerator): The anchors of the training; its
+            strides are taken for square.
         number (int, optional): Anchors of a level. Defaults to the
             :func:`knee` of the mean IoU against their number.
         per_level (bool): Whether every level gets clusters of its own boxes,
@@ -86,6 +83,7 @@ def cluster_anchors(
     Raises:
         ValueError: See :func:`dimension_clusters`.
     """
+    sizes = _check_sizes(sizes)
     strides = np.array([stride[0] for stride in generator.strides], float)
     growth = strides / strides.min()
     unit = np.prod(generator.standard_box) ** 0.5 * growth
@@ -120,7 +118,8 @@ def knee(sizes: np.ndarray, seed: int = 0, most: int = 15) -> int:
     """The number of clusters after which the mean IoU rises little.
 
     It is the one whose point lies farthest above the straight line from the
-    first to the last, in a plot of the mean IoU against the number.
+    first to the last, in a plot of the mean IoU against the number. Of many
+    sizes, as COCO has them, a random part is enough to tell.
 
     Args:
         sizes (ndarray): (n, 2) sizes (w, h) in px.
@@ -130,6 +129,9 @@ def knee(sizes: np.ndarray, seed: int = 0, most: int = 15) -> int:
     Returns:
         int: The number.
     """
+    if len(sizes) > KNEE_SIZES:
+        rng = np.random.default_rng(seed)
+        sizes = rng.choice(sizes, KNEE_SIZES, replace=False)
     most = min(most, len(np.unique(sizes, axis=0)))
     numbers = np.arange(1, most + 1)
     scores = np.array(
@@ -160,6 +162,18 @@ def shape_iou(sizes: np.ndarray, clusters: np.ndarray) -> np.ndarray:
 def mean_iou(sizes: np.ndarray, clusters: np.ndarray) -> float:
     """Mean of the highest IoU of shapes that every box has with a cluster."""
     return float(shape_iou(sizes, clusters).max(1).mean())
+
+
+def _check_sizes(sizes: np.ndarray) -> np.ndarray:
+    """(n, 2) sizes in px, all of which a box can have."""
+    sizes = np.asarray(sizes, dtype=float).reshape(-1, 2)
+    bad = ~((sizes > 0) & np.isfinite(sizes)).all(1)
+    if bad.any():
+        raise ValueError(
+            'sizes must be positive and finite (w, h) in px, got '
+            f'{sizes[bad][0].tolist()}'
+        )
+    return sizes
 
 
 def _run(rng, sizes, number):

@@ -42,8 +42,7 @@ def collect_detections(
     convolutions run once for many sets, as those of one large set.
 
     Args:
-        model (nn.Module): A detector with a :class:`MetaRetinaHead`, whose
-            weights do not depend on the image.
+        model (nn.Module): A detector with a :class:`MetaRetinaHead`.
         loader (DataLoader): Images as a test loader gives them.
         sets (Sequence[AnchorSet]): The sets.
         most (int): Detections kept of an image, for every anchor that a

@@ -1,5 +1,6 @@
 """Reading JSON, and writing result files: whole, or not at all."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -38,6 +39,17 @@ def read_json(path: str | Path):
         return json.loads(Path(path).read_text(encoding='utf-8'))
     except json.JSONDecodeError as error:
         raise ValueError(f'{path} is not JSON: {error}') from None
+
+
+def digest(content: bytes) -> str:
+    """12 hexadecimal digits that two contents hardly have in common."""
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def digest_file(path: str | Path) -> str | None:
+    """:func:`digest` of a file, or ``None`` if it is not on this machine."""
+    path = Path(path)
+    return digest(path.read_bytes()) if path.is_file() else None
 
 
 def as_json(value):

@@ -135,6 +135,7 @@ def test_from_boxes_to_a_stock_detector(site, tiny_data):
         np.testing.assert_allclose(sizes[:2], start, rtol=1e-6)
         assert len(sizes) == 2 + kept
     assert 'mAP on the held images' in done.stdout
+    assert all(read(site, 'found/search.json')['settings']['contents'])
     run(
         site,
         'bake_anchors.py',
@@ -147,17 +148,13 @@ def test_from_boxes_to_a_stock_detector(site, tiny_data):
     assert len(state['bbox_head.retina_reg.bias']) == 4 * (2 + kept)
 
 
-def test_search_of_own_candidates_from_nothing(site):
+def test_search_of_own_candidates_from_nothing(here, site, fail):
     """The good.json holds one candidate; empty-handed, it is all there is."""
-    run(
-        site,
-        'search_anchors.py',
-        'meta-retinanet.py',
-        'meta-retinanet.pth',
-        'alone',
-        *('--from-nothing', '--candidates', 'good.json'),
-        *('--images', 4, '--held-images', 0),
-    )
+    state = torch.load('meta-retinanet.pth')
+    torch.save(state, 'alone.pth')
+    words = ['meta-retinanet.py', 'alone.pth', 'alone', '--from-nothing']
+    words += ['--candidates', 'good.json', '--images', 4, '--held-images', 0]
+    run(site, 'search_anchors.py', *words)
     (step,) = read(site, 'alone/search.json')['steps']
     assert step['candidate'] == 0
     if step['kept']:
@@ -166,6 +163,11 @@ def test_search_of_own_candidates_from_nothing(site):
     else:
         assert step['score'] == 0
         assert not (site[0] / 'alone' / 'anchors.json').exists()
+    # Another training under the same name is another search.
+    other = {name: value + 0.1 for name, value in state.items()}
+    torch.save(other, 'alone.pth')
+    message = fail('search_anchors.py', *words)
+    assert 'other settings (contents)' in message
 
 
 def test_inferencer_takes_an_anchors_file(here, tiny_data):

@@ -1,8 +1,10 @@
+import re
+
 import numpy as np
 import pytest
 from mmdet.registry import TASK_UTILS
 
-from mmdet_metaanchor import dimension_clusters
+from mmdet_metaanchor import clusters, dimension_clusters
 from mmdet_metaanchor.anchors import build_anchors
 from mmdet_metaanchor.clusters import (
     cluster_anchors,
@@ -56,9 +58,13 @@ def test_input_is_not_changed():
 
 
 @pytest.mark.parametrize('bad', [0, -3, float('nan'), float('inf')])
-def test_refuses_sizes(bad):
-    with pytest.raises(ValueError, match=str(float(bad))):
-        dimension_clusters([[10, 10], [10, bad]], 1)
+def test_refuses_sizes(bad, generator):
+    sizes = [[10, 10], [10, bad]]
+    message = re.escape(f'got [10.0, {float(bad)}]')
+    with pytest.raises(ValueError, match=message):
+        dimension_clusters(sizes, 1)
+    with pytest.raises(ValueError, match=message):
+        cluster_anchors(sizes, generator, 1)
 
 
 @pytest.mark.parametrize('number', [0, 3])
@@ -127,6 +133,23 @@ def test_knee_finds_the_number_of_clusters():
     true = np.array([[10.0, 30], [40, 20], [100, 120]])
     sizes = true.repeat(50, 0) * rng.uniform(0.95, 1.05, (150, 2))
     assert knee(sizes, most=8) == 3
+
+
+def test_a_part_of_many_sizes_tells_their_number(monkeypatch):
+    monkeypatch.setattr(clusters, 'KNEE_SIZES', 60)
+    tried = []
+    monkeypatch.setattr(
+        clusters,
+        'dimension_clusters',
+        lambda sizes, number, seed: (
+            tried.append(len(sizes)) or dimension_clusters(sizes, number, seed)
+        ),
+    )
+    rng = np.random.default_rng(0)
+    true = np.array([[10.0, 30], [40, 20], [100, 120]])
+    sizes = true.repeat(50, 0) * rng.uniform(0.95, 1.05, (150, 2))
+    assert knee(sizes, most=8) == 3
+    assert tried == [60] * 8
 
 
 def test_model_takes_them(generator):

@@ -121,6 +121,36 @@ def test_boxes_as_the_pipeline_resizes_them(tmp_path):
     assert read_boxes(path).boxes.tolist() == [[10, 20, 50, 80]]
 
 
+def test_boxes_of_the_classes_of_a_detector(tmp_path):
+    """In their order, and without those that its training leaves out."""
+    path = tmp_path / 'boxes.json'
+    extra = [
+        dict(image_id=7, category_id=3, bbox=[0, 0, 10, 10]),
+        dict(image_id=7, category_id=3, bbox=[0, 0, 20, 10], area=150),
+        dict(image_id=7, category_id=3, bbox=[0, 0, 30, 10], area=0),
+    ]
+    path.write_text(
+        json.dumps(dict(COCO, annotations=COCO['annotations'] + extra))
+    )
+    cats = read_boxes(path, classes=['cat'])
+    assert cats.classes == ['cat']
+    assert cats.sizes.tolist() == [[10, 10], [20, 10]]
+    assert cats.areas.tolist() == [100, 150]
+    both = read_boxes(path, classes=('dog', 'cat'))
+    assert both.labels.tolist() == [0, 1, 1]
+    with pytest.raises(ValueError, match='no boxes of the classes cow'):
+        read_boxes(path, classes=['cow'])
+
+
+@pytest.mark.parametrize('key', ['image_id', 'category_id'])
+def test_what_is_not_listed_is_named(tmp_path, key):
+    path = tmp_path / 'boxes.json'
+    bad = dict(dict(image_id=7, category_id=3, bbox=[1, 1, 5, 5]), **{key: 77})
+    path.write_text(json.dumps(dict(COCO, annotations=[bad])))
+    with pytest.raises(ValueError, match=f'boxes.json .*{key} 77'):
+        read_boxes(path)
+
+
 @pytest.mark.parametrize(
     ('text', 'message'),
     [

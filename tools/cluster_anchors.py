@@ -1,6 +1,7 @@
 """Make anchors from the boxes of a data set, for a MetaAnchor detector."""
 
 import argparse
+from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -38,13 +39,19 @@ def main() -> None:
     with one_line_errors():
         if not args.out.endswith('.json'):
             raise ValueError(f'out must be a .json file, got {args.out}')
+        Path(args.out).parent.mkdir(parents=True, exist_ok=True)
         cfg = Config.fromfile(args.config)
         generator = read_generator(cfg)
-        boxes = read_boxes(args.ann_file, cfg.test_dataloader.dataset.pipeline)
+        dataset = cfg.test_dataloader.dataset
+        boxes = read_boxes(
+            args.ann_file,
+            dataset.pipeline,
+            dataset.get('metainfo', {}).get('classes'),
+        )
         anchors = cluster_anchors(
             boxes.sizes, generator, args.number, args.per_level, args.seed
         )
-    write_anchors(args.out, anchors, clusters_of=args.ann_file)
+        write_anchors(args.out, anchors, clusters_of=args.ann_file)
     for stride, level in zip(generator.strides, anchors, strict=True):
         sizes = ', '.join(f'{w:.1f} x {h:.1f}' for w, h in level)
         print(f'stride {stride[0]} px: {sizes}')

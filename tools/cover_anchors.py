@@ -54,7 +54,12 @@ def main() -> None:
         generator = read_generator(cfg)
         if args.anchors is not None:
             generator = build_anchors(parse_anchors(args.anchors), generator)
-        boxes = read_boxes(args.ann_file, cfg.test_dataloader.dataset.pipeline)
+        dataset = cfg.test_dataloader.dataset
+        boxes = read_boxes(
+            args.ann_file,
+            dataset.pipeline,
+            dataset.get('metainfo', {}).get('classes'),
+        )
     found = cover(boxes, generator)
     rows, lost = summarise(boxes, found), unreached(boxes, found)
     folder = Path(args.out_dir)

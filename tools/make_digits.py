@@ -63,7 +63,7 @@ def parse_args():
 def main():
     try:
         print(make_digits(**vars(parse_args())))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         raise SystemExit(f'make_digits: {error}') from None
 
 

@@ -15,6 +15,7 @@ from mmdet_metaanchor.anchors import (
 )
 from mmdet_metaanchor.datasets.coco import read_images
 from mmdet_metaanchor.detections import take_apart
+from mmdet_metaanchor.files import digest_file
 from mmdet_metaanchor.launch import (
     keep_freed_memory,
     load_detector,
@@ -86,6 +87,13 @@ def main() -> None:
     args = parse_args()
     init_default_scope('mmdet')
     with one_line_errors():
+        for name in ('images', 'held_images', 'steps'):
+            least = 0 if name == 'held_images' else 1
+            if getattr(args, name) < least:
+                raise ValueError(
+                    f'--{name.replace("_", "-")} must be at least {least}, '
+                    f'got {getattr(args, name)}'
+                )
         cfg = Config.fromfile(args.config)
         cfg.merge_from_dict(args.cfg_options)
         start, own = (
@@ -118,6 +126,11 @@ def main() -> None:
             dict(
                 config=args.config,
                 checkpoint=args.checkpoint,
+                # A name may come to be that of another training or set.
+                contents=[
+                    digest_file(name)
+                    for name in (args.checkpoint, dataset.ann_file)
+                ],
                 cfg_options=args.cfg_options,
                 split=args.split,
             ),

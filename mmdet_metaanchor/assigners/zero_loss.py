@@ -23,8 +23,13 @@ class ZeroLossAssigner(BaseAssigner):
     <https://arxiv.org/abs/1807.00980>`_ (Table 4) leaves sizes out of the
     training that the test keeps.
 
+    A sampler that adds ground truths as proposals, as those of RoI heads do,
+    would bring them back; RPN and dense heads have none.
+
     Args:
-        assigner (dict): Config of the other assigner.
+        assigner (dict): Config of the other assigner, one that is called with
+            priors, ground truths and ignored ones, as the assigners of anchor
+            heads are but for ``ATSSAssigner``.
         size_range (Sequence[float]): :math:`(s_0, s_1)` in px. Defaults to
             (50, 100).
         max_log_ratio (float): r. Defaults to 1.

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from sklearn.datasets import load_digits
 from tqdm import tqdm
 
 from .canvas import draw_image
@@ -69,6 +68,7 @@ def make_digits(
         ValueError: For a bad value; the message holds it.
         FileExistsError: If ``out_dir`` holds anything else. Nothing that is
             there is ever changed or removed.
+        ModuleNotFoundError: scikit-learn is not installed.
     """
     settings = dict(
         version=VERSION,
@@ -124,9 +124,19 @@ def split_sources(target: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     return {split: np.concatenate(part) for split, part in shares.items()}
 
 
+def _load_digits():
+    try:
+        from sklearn.datasets import load_digits
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{error}: the digits are scikit-learn's; pip install scikit-learn"
+        ) from None
+    return load_digits()
+
+
 def _write_split(part, split, settings):
     """Write the images and the COCO file of one split."""
-    digits = load_digits()
+    digits = _load_digits()
     sources = split_sources(digits.target, settings['seed'])[split]
     options = {name: settings[name] for name in DRAWING}
     width, height = settings['image_size']

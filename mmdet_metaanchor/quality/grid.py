@@ -1,6 +1,5 @@
 """What a grid config says: trainings, tests and tables."""
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
-from ..files import as_json
+from ..files import as_json, digest, digest_file
 from .runs import Cell, Evaluation, Run
 from .validity import check_grid, known
 
@@ -167,7 +166,7 @@ class Grid:
                 config=self.detectors[definition['detector']],
                 data=self.data[definition['data']].get('make'),
                 settings=_without_local(definition.get('settings', {})),
-                digest=_digest(text.encode()),
+                digest=digest(text.encode()),
             )
         )
         return self._settings[variant]
@@ -195,7 +194,7 @@ class Grid:
             with self.environment(data):
                 cfg = Config.fromstring(self.config(variant), '.py')
             self._annotations[key] = {
-                split: _digest_of_file(cfg[f'{split}_dataloader'].dataset)
+                split: _digest_annotations(cfg[f'{split}_dataloader'].dataset)
                 for split in ('train', 'test')
             }
         return self._annotations[key]
@@ -223,14 +222,11 @@ class Grid:
                     environ[name] = value
 
 
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:12]
-
-
-def _digest_of_file(dataset: dict) -> str | None:
-    """Of the annotations of a data set that has its own, and here."""
-    path = Path(dataset.get('data_root') or '', dataset.get('ann_file') or '')
-    return _digest(path.read_bytes()) if path.is_file() else None
+def _digest_annotations(dataset: dict) -> str | None:
+    """Of a data set that has annotations of its own, and here."""
+    name = dataset.get('ann_file')
+    root = dataset.get('data_root') or ''
+    return None if name is None else digest_file(Path(root, name))
 
 
 def _without_local(value):
