@@ -1,4 +1,8 @@
-"""MetaAnchor for MMDetection. Importing it registers every component."""
+"""MetaAnchor for MMDetection.
+
+Importing it registers every component, and lets ``torch.load`` read MMEngine's
+checkpoints.
+"""
 
 from .stack import check_stack, register_config_package
 from .version import __version__
@@ -22,12 +26,15 @@ from .coders import (
     DirectLocationBBoxCoder,
     MinMaxVarianceBBoxCoder,
 )
+from .launch import allow_checkpoint_classes
 from .losses import ObjectnessLoss
 from .multibox import MultiBoxAnchorGenerator
 from .onnx_export import export_onnx
 from .prior_generator import MetaAnchorGenerator
 from .retina_head import MetaRetinaHead
 from .ssd_head import RepairedSSDHead
+
+allow_checkpoint_classes()
 
 __all__ = [
     'AnchorFunctionGenerator',

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
+from urllib.error import URLError
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from mmengine.device import get_device
 from mmengine.dist import is_distributed
 from mmengine.logging import HistoryBuffer
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import Runner, load_checkpoint
 from mmengine.utils import digit_version
 from torch import nn
 
@@ -96,7 +97,6 @@ def use_amp(cfg: Config) -> None:
 def build_runner(cfg: Config) -> Runner:
     """Runner of ``cfg``, its processes connected where there are several."""
     setup_cache_size_limit_of_dynamo()
-    allow_checkpoint_classes()
     keep_freed_memory()
     if cfg.launcher == 'pytorch' and get_device() == 'cpu':
         connect_cpu_processes(cfg)
@@ -117,12 +117,11 @@ def keep_freed_memory() -> None:
         set_option = ctypes.CDLL('libc.so.6').mallopt
     except OSError:
         return  # not glibc
-    for option, size in (
-        (M_MMAP_THRESHOLD, 2**30),
-        (M_TRIM_THRESHOLD, 2**31 - 1),
-        (M_TOP_PAD, 2**28),
-    ):
-        set_option(option, size)
+    # Older glibc takes no more than 32 MB. If it took neither, the other two
+    # would do harm: they end the growth of the threshold, at 128 KB.
+    if any(set_option(M_MMAP_THRESHOLD, size) for size in (2**30, 2**25)):
+        set_option(M_TRIM_THRESHOLD, 2**31 - 1)
+        set_option(M_TOP_PAD, 2**28)
 
 
 def connect_cpu_processes(cfg: Config) -> None:
@@ -143,21 +142,29 @@ def allow_checkpoint_classes() -> None:
     """Let ``torch.load`` read what MMEngine itself writes to a checkpoint.
 
     Since PyTorch 2.6 only allow-listed names are unpickled, and MMEngine
-    before 0.10.8 does not list those of its training log.
+    before 0.10.8 does not list those of its training log. Done on import of
+    the package.
     """
     if digit_version(torch.__version__) < digit_version('2.6'):
         return  # it neither asks nor knows stand-ins
-    core = getattr(np, '_core', None) or np.core
+    arrays = (getattr(np, '_core', None) or np.core).multiarray
+    dtypes = (type(np.dtype(name)) for name in ('f4', 'f8', 'i4', 'i8'))
+    # All with their names: MMEngine since 0.10.8 lists bare classes for each
+    # load, and takes them off the list again after it.
     torch.serialization.add_safe_globals(
         [
-            HistoryBuffer,
             # In its place, as the plain one would open every other class.
             (_statistic_of_history, 'builtins.getattr'),
-            np.ndarray,
-            np.dtype,
-            core.multiarray._reconstruct,
-            core.multiarray.scalar,
-            *(type(np.dtype(name)) for name in ('f4', 'f8', 'i4', 'i8')),
+            *(
+                (owner, f'{owner.__module__}.{owner.__name__}')
+                for owner in (HistoryBuffer, np.ndarray, np.dtype, *dtypes)
+            ),
+            # NumPy 1 and 2 write different names.
+            *(
+                (getattr(arrays, name), f'numpy.{core}.multiarray.{name}')
+                for core in ('core', '_core')
+                for name in ('_reconstruct', 'scalar')
+            ),
         ]
     )
 
@@ -190,7 +197,7 @@ def load_detector(cfg: Config, checkpoint: str) -> tuple[nn.Module, dict]:
 
     Args:
         cfg (Config): The config.
-        checkpoint (str): Name of the file.
+        checkpoint (str): Name of the file, or a URL that MMEngine knows.
 
     Returns:
         tuple[nn.Module, dict]: The detector, for evaluation, and what the
@@ -200,22 +207,26 @@ def load_detector(cfg: Config, checkpoint: str) -> tuple[nn.Module, dict]:
         FileNotFoundError: The checkpoint does not exist.
         ValueError: It is of another model.
     """
-    allow_checkpoint_classes()
-    if not Path(checkpoint).is_file():
-        raise FileNotFoundError(f'checkpoint {checkpoint} does not exist')
     model = MODELS.build(cfg.model)
-    content = torch.load(checkpoint, map_location='cpu')
     with fitting(checkpoint, model):
-        model.load_state_dict(content.get('state_dict', content))
+        content = load_checkpoint(
+            model, checkpoint, 'cpu', strict=True, logger='silent'
+        )
     meta = content.get('meta', {}).get('dataset_meta', {})
     return model.eval(), dict(dataset_meta=meta)
 
 
 @contextmanager
 def fitting(checkpoint: str, model: nn.Module) -> Iterator[None]:
-    """Say in one line that a checkpoint is of another model."""
+    """Say in one line that a checkpoint is missing or of another model."""
     try:
         yield
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f'checkpoint {checkpoint} does not exist'
+        ) from None
+    except URLError as error:
+        raise FileNotFoundError(f'{checkpoint}: {error}') from None
     except RuntimeError as error:
         # A two-stage detector has several heads.
         head = getattr(model, 'bbox_head', model)
@@ -226,13 +237,19 @@ def fitting(checkpoint: str, model: nn.Module) -> Iterator[None]:
 
 
 def load_strictly(runner: Runner, checkpoint: str) -> None:
-    """Load a checkpoint that has to fit in every parameter.
+    """Load a checkpoint, a file or a URL, that has to fit in every parameter.
+
+    Not by ``runner.load_checkpoint``, which calls hooks that are not ready
+    before ``runner.test()``: of EMAHook's checkpoints the averaged weights
+    are loaded, and it copies the model when the test begins.
 
     Raises:
         FileNotFoundError: It does not exist.
         ValueError: It is of another model, e.g. a stock RetinaNet.
     """
-    if not Path(checkpoint).is_file():
-        raise FileNotFoundError(f'checkpoint {checkpoint} does not exist')
     with fitting(checkpoint, runner.model):
-        runner.load_checkpoint(checkpoint, strict=True)
+        load_checkpoint(
+            runner.model, checkpoint, 'cpu', strict=True, logger=runner.logger
+        )
+    # Else the test would load what the config says.
+    runner._has_loaded = True

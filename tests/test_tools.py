@@ -2,9 +2,11 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -26,6 +28,24 @@ default_hooks = dict(
 custom_imports = dict(
     imports=['mmdet_metaanchor', 'checksum'], allow_failed_imports=False)
 custom_hooks = [dict(type='ChecksumHook')]
+"""
+
+# The images and their mirror images.
+TTA = """
+_base_ = './meta-retinanet.py'
+tta_model = dict(
+    type='DetTTAModel',
+    tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100))
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='TestTimeAug', transforms=[
+        [dict(type='Resize', scale=(320, 240), keep_ratio=True)],
+        [dict(type='RandomFlip', prob=0.0), dict(type='RandomFlip', prob=1.0)],
+        [dict(type='PackDetInputs', meta_keys=(
+            'img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor',
+            'flip', 'flip_direction'))],
+    ]),
+]
 """
 
 # Writes what every rank holds at the end of a training.
@@ -60,6 +80,7 @@ def site(tmp_path_factory, tiny_data, tiny_config):
     for kind in ('retinanet', 'meta-retinanet'):
         config = ROOT / 'configs' / 'custom' / f'{kind}_r18-w32_custom.py'
         (root / f'{kind}.py').write_text(tiny_config(config=config) + SCHEDULE)
+    (root / 'tta.py').write_text(TTA)
     env = dict(
         os.environ,
         DATA_ROOT=str(tiny_data),
@@ -121,14 +142,14 @@ def assert_finite_losses(work_dir, steps):
     assert torch.tensor(losses).isfinite().all()
 
 
-def detect(site, checkpoint, *options):
+def detect(site, checkpoint, *options, config='meta-retinanet.py'):
     """Boxes and scores of every image, and the metrics, of tools/test.py."""
     root = site[0]
     work_dir = f'tested-{len(list(root.iterdir()))}'
     run(
         site,
         *tool('test.py'),
-        'meta-retinanet.py',
+        config,
         checkpoint,
         '--work-dir',
         work_dir,
@@ -163,6 +184,29 @@ def test_resume_goes_on_where_it_stopped(site, trained):
     assert_finite_losses(trained, 6)
     state = json.loads((trained / 'rank0.json').read_text())
     assert state['iter'] == 6
+
+
+@pytest.mark.parametrize(
+    ('own', 'options', 'resume', 'load_from'),
+    [
+        (False, [], False, 'pretrained.pth'),
+        (True, [], True, 'pretrained.pth'),
+        (False, ['--resume'], True, None),
+        (False, ['--resume', 'last.pth'], True, 'last.pth'),
+    ],
+)
+def test_resume_of_a_config_that_loads_a_checkpoint(
+    monkeypatch, tmp_path, own, options, resume, load_from
+):
+    """With a stand-in for the runner."""
+    config = tmp_path / 'config.py'
+    config.write_text(f"load_from = 'pretrained.pth'\nresume = {own}\n")
+    build_runner = Mock()
+    monkeypatch.setattr('mmdet_metaanchor.launch.build_runner', build_runner)
+    monkeypatch.setattr(sys, 'argv', ['train.py', str(config), *options])
+    runpy.run_path(str(ROOT / 'tools' / 'train.py'), run_name='__main__')
+    (cfg,) = build_runner.call_args.args
+    assert (cfg.resume, cfg.load_from) == (resume, load_from)
 
 
 def test_two_processes_hold_equal_parameters(site):
@@ -234,6 +278,20 @@ def test_equal_anchors_from_options_and_from_the_config_detect_the_same(
     assert not torch.equal(trained_anchors[0]['bboxes'], expected[0]['bboxes'])
 
 
+def test_tta_adds_what_the_mirror_images_show(site, trained):
+    """NMS keeps the best of both; the model is not symmetric."""
+    checkpoint = trained / 'epoch_2.pth'
+    (plain, _), (merged, metrics) = (
+        detect(site, checkpoint, *options, config='tta.py')
+        for options in ([], ['--tta'])
+    )
+    assert 'coco/bbox_mAP' in metrics
+    assert len(merged) == len(plain) == 4
+    for image, both in zip(plain, merged, strict=True):
+        assert both['scores'].max() >= image['scores'].max()
+        assert not torch.equal(both['scores'], image['scores'])
+
+
 @pytest.mark.parametrize(
     ('command', 'message'),
     [
@@ -243,6 +301,7 @@ def test_equal_anchors_from_options_and_from_the_config_detect_the_same(
         (['test.py', 'retinanet.py', 'no.pth'], 'no.pth does not exist'),
         (['test.py', 'retinanet.py', 'x.pth', '--anchors', '3x3'], '3x3'),
         (['test.py', 'retinanet.py', 'x.pth', '--out', 'a.txt'], 'a.txt'),
+        (['test.py', 'retinanet.py', 'x.pth', '--tta'], 'tta_pipeline'),
     ],
 )
 def test_bad_input_ends_in_one_line(site, command, message):

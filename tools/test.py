@@ -4,6 +4,7 @@ import argparse
 
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
+from mmengine.config import ConfigDict
 
 from mmdet_metaanchor.anchors import customize_anchors, parse_anchors
 from mmdet_metaanchor.launch import (
@@ -18,7 +19,7 @@ from mmdet_metaanchor.launch import (
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test a detector')
     parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('checkpoint', help='checkpoint file or URL')
     add_common_arguments(parser)
     parser.add_argument(
         '--anchors',
@@ -35,6 +36,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--wait-time', type=float, default=2, help='seconds between images'
     )
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help="augment the images as the config's tta_pipeline says, and merge "
+        'the predictions by its tta_model',
+    )
     return parser.parse_args()
 
 
@@ -48,6 +55,14 @@ def main() -> None:
             raise ValueError(f'--out must be a .pkl file, got {args.out}')
         if args.show or args.show_dir:
             cfg = trigger_visualization_hook(cfg, args)
+        if args.tta:
+            if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
+                raise ValueError(
+                    '--tta needs tta_model and tta_pipeline in the config, '
+                    f'and {args.config} lacks them'
+                )
+            cfg.model = ConfigDict(cfg.tta_model, module=cfg.model)
+            cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
     runner = build_runner(cfg)
     with one_line_errors():
         load_strictly(runner, args.checkpoint)

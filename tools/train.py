@@ -46,9 +46,10 @@ def main() -> None:
                     f'the config, and {args.config} has none'
                 )
             cfg.auto_scale_lr.enable = True
-        cfg.resume = args.resume is not None
-        if args.resume not in (None, 'auto'):
-            cfg.load_from = args.resume
+        if args.resume is not None:
+            cfg.resume = True
+            # None: MMEngine looks for the latest one in the work dir.
+            cfg.load_from = None if args.resume == 'auto' else args.resume
     build_runner(cfg).train()
 
 
