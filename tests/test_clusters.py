@@ -1,10 +1,13 @@
 import re
+import runpy
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from mmdet.registry import TASK_UTILS
 
-from mmdet_metaanchor import clusters, dimension_clusters
+from mmdet_metaanchor import clusters, dimension_clusters, read_anchors
 from mmdet_metaanchor.anchors import build_anchors
 from mmdet_metaanchor.clusters import (
     cluster_anchors,
@@ -12,6 +15,9 @@ from mmdet_metaanchor.clusters import (
     mean_iou,
     shape_iou,
 )
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = ROOT / 'configs' / 'digits' / 'meta-retinanet_r18-w32_digits.py'
 
 
 def test_shape_iou_by_hand():
@@ -157,3 +163,25 @@ def test_model_takes_them(generator):
     anchors = cluster_anchors(sizes, generator, 3)
     again = build_anchors(anchors, generator)
     assert again.num_base_priors == [3, 3, 3]
+
+
+def test_tool_makes_the_folder(tmp_path, monkeypatch):
+    boxes, out = tmp_path / 'boxes.json', tmp_path / 'new' / 'out.json'
+    # Not a class of the digits: it has no part in the cluster.
+    boxes.write_text(
+        '{"images": [{"id": 1, "file_name": "", "width": 256, "height": 192}],'
+        '"categories": [{"id": 1, "name": "7"}, {"id": 2, "name": "cow"}],'
+        '"annotations": ['
+        '{"image_id": 1, "category_id": 1, "bbox": [0, 0, 20, 30]},'
+        '{"image_id": 1, "category_id": 2, "bbox": [0, 0, 90, 90]}]}'
+    )
+    words = ['cluster_anchors.py', CONFIG, boxes, out, '--number', 1]
+    monkeypatch.setattr(sys, 'argv', list(map(str, words)))
+    runpy.run_path(ROOT / 'tools' / words[0], run_name='__main__')
+    np.testing.assert_allclose(read_anchors(out)[0], [[20, 30]])
+
+
+def test_tool_makes_no_folder_on_bad_input(tmp_path, fail):
+    out = tmp_path / 'new' / 'out.json'
+    assert 'no.json' in fail('cluster_anchors.py', CONFIG, 'no.json', out)
+    assert not out.parent.exists()

@@ -39,7 +39,6 @@ def main() -> None:
     with one_line_errors():
         if not args.out.endswith('.json'):
             raise ValueError(f'out must be a .json file, got {args.out}')
-        Path(args.out).parent.mkdir(parents=True, exist_ok=True)
         cfg = Config.fromfile(args.config)
         generator = read_generator(cfg)
         dataset = cfg.test_dataloader.dataset
@@ -48,6 +47,7 @@ def main() -> None:
             dataset.pipeline,
             dataset.get('metainfo', {}).get('classes'),
         )
+        Path(args.out).parent.mkdir(parents=True, exist_ok=True)
         anchors = cluster_anchors(
             boxes.sizes, generator, args.number, args.per_level, args.seed
         )

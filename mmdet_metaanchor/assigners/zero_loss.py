@@ -1,12 +1,12 @@
 """Ground truths that a training is not to learn from."""
 
+import inspect
 from collections.abc import Sequence
 
 import torch
 from mmdet.models.task_modules.assigners import AssignResult, BaseAssigner
 from mmdet.registry import TASK_UTILS
 from mmdet.structures.bbox import get_box_tensor
-from mmengine.structures import InstanceData
 
 
 @TASK_UTILS.register_module()
@@ -24,12 +24,13 @@ class ZeroLossAssigner(BaseAssigner):
     training that the test keeps.
 
     A sampler that adds ground truths as proposals, as those of RoI heads do,
-    would bring them back; RPN and dense heads have none.
+    would bring them back; RPN and dense heads have none. Heads that do not
+    take the weights of priors from the result give a loss all the same: to
+    DETR's and YOLOX's what is not positive is background, and YOLOF's boxes
+    come from its assigner by another way.
 
     Args:
-        assigner (dict): Config of the other assigner, one that is called with
-            priors, ground truths and ignored ones, as the assigners of anchor
-            heads are but for ``ATSSAssigner``.
+        assigner (dict): Config of the other assigner.
         size_range (Sequence[float]): :math:`(s_0, s_1)` in px. Defaults to
             (50, 100).
         max_log_ratio (float): r. Defaults to 1.
@@ -59,30 +60,22 @@ class ZeroLossAssigner(BaseAssigner):
         self.size_range = low, high
         self.max_log_ratio = max_log_ratio
 
-    def assign(
-        self,
-        pred_instances: InstanceData,
-        gt_instances: InstanceData,
-        gt_instances_ignore: InstanceData | None = None,
-        **kwargs,
-    ) -> AssignResult:
+    def assign(self, *args, **kwargs) -> AssignResult:
         """Assign ground truths to priors.
 
         Args:
-            pred_instances (:obj:`InstanceData`): As the other assigner takes
-                them.
-            gt_instances (:obj:`InstanceData`): ``bboxes``, (k, 4) boxes
-                ``(x1, y1, x2, y2)`` in px, and what the other one takes.
-            gt_instances_ignore (:obj:`InstanceData`, optional): Likewise.
-            **kwargs: Passed on.
+            *args: What the other assigner takes, in its own order, which is
+                not the same for all; among it ``gt_instances``, with
+                ``bboxes``, (k, 4) boxes ``(x1, y1, x2, y2)`` in px.
+            **kwargs: Likewise, by name.
 
         Returns:
             :obj:`AssignResult`: That of the other assigner, with -1 for the
             priors, and their labels, that it gives to those ground truths.
         """
-        result = self.assigner.assign(
-            pred_instances, gt_instances, gt_instances_ignore, **kwargs
-        )
+        taken = inspect.signature(self.assigner.assign).bind(*args, **kwargs)
+        gt_instances = taken.arguments['gt_instances']
+        result = self.assigner.assign(*args, **kwargs)
         boxes = get_box_tensor(gt_instances.bboxes)
         width, height = (boxes[:, 2:] - boxes[:, :2]).unbind(1)
         size = (width * height).sqrt()
