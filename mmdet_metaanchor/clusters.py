@@ -7,8 +7,8 @@ from .prior_generator import MetaAnchorGenerator
 
 # With this distance, means need not settle; they do within some tens.
 MAX_ROUNDS = 300
-# Sizes that the number of clusters is chosen by: seconds, not hours.
-KNEE_SIZES = 20_000
+# Sizes that anchors are made of: minutes for COCO's 860 000, not hours.
+MOST_SIZES = 20_000
 
 
 def dimension_clusters(
@@ -64,6 +64,7 @@ def cluster_anchors(
     multiplied by it again. One that is then smaller, or larger, than all
     sizes the model was trained with counts as the smallest, or largest, of
     them, with its own ratio: what a model makes of sizes beyond is guessed.
+    Of more than 20 000 sizes a random part is clustered.
 
     Args:
         sizes (ndarray): (n, 2) sizes (w, h) in px.
@@ -74,7 +75,7 @@ def cluster_anchors(
         per_level (bool): Whether every level gets clusters of its own boxes,
             where it has enough of them, or all levels share theirs. Defaults
             to False.
-        seed (int): Of :func:`dimension_clusters`.
+        seed (int): Of :func:`dimension_clusters`, and of that part.
 
     Returns:
         list[list[tuple[float, float]]]: Sizes (w, h) in px, one list a
@@ -103,10 +104,10 @@ def cluster_anchors(
     relative = relative * (within / scale)[:, None]
     if number is None:
         number = knee(relative, seed)
-    shared = dimension_clusters(relative, number, seed)
+    shared = dimension_clusters(_part(relative, seed), number, seed)
     anchors = []
     for index, times in enumerate(growth):
-        own = relative[level == index]
+        own = _part(relative[level == index], seed)
         clusters = shared
         if per_level and len(np.unique(own, axis=0)) >= number:
             clusters = dimension_clusters(own, number, seed)
@@ -118,8 +119,8 @@ def knee(sizes: np.ndarray, seed: int = 0, most: int = 15) -> int:
     """The number of clusters after which the mean IoU rises little.
 
     It is the one whose point lies farthest above the straight line from the
-    first to the last, in a plot of the mean IoU against the number. Of many
-    sizes, as COCO has them, a random part is enough to tell.
+    first to the last, in a plot of the mean IoU against the number. Of more
+    than 20 000 sizes a random part is enough to tell.
 
     Args:
         sizes (ndarray): (n, 2) sizes (w, h) in px.
@@ -129,9 +130,7 @@ def knee(sizes: np.ndarray, seed: int = 0, most: int = 15) -> int:
     Returns:
         int: The number.
     """
-    if len(sizes) > KNEE_SIZES:
-        rng = np.random.default_rng(seed)
-        sizes = rng.choice(sizes, KNEE_SIZES, replace=False)
+    sizes = _part(sizes, seed)
     most = min(most, len(np.unique(sizes, axis=0)))
     numbers = np.arange(1, most + 1)
     scores = np.array(
@@ -162,6 +161,14 @@ def shape_iou(sizes: np.ndarray, clusters: np.ndarray) -> np.ndarray:
 def mean_iou(sizes: np.ndarray, clusters: np.ndarray) -> float:
     """Mean of the highest IoU of shapes that every box has with a cluster."""
     return float(shape_iou(sizes, clusters).max(1).mean())
+
+
+def _part(sizes: np.ndarray, seed: int) -> np.ndarray:
+    """All sizes, or as many of them as can be clustered in minutes."""
+    if len(sizes) <= MOST_SIZES:
+        return sizes
+    rng = np.random.default_rng(seed)
+    return rng.choice(sizes, MOST_SIZES, replace=False)
 
 
 def _check_sizes(sizes: np.ndarray) -> np.ndarray:

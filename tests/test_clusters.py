@@ -141,8 +141,10 @@ def test_knee_finds_the_number_of_clusters():
     assert knee(sizes, most=8) == 3
 
 
-def test_a_part_of_many_sizes_tells_their_number(monkeypatch):
-    monkeypatch.setattr(clusters, 'KNEE_SIZES', 60)
+@pytest.fixture
+def tried(monkeypatch):
+    """How many sizes are clustered each time, where 60 are the most."""
+    monkeypatch.setattr(clusters, 'MOST_SIZES', 60)
     tried = []
     monkeypatch.setattr(
         clusters,
@@ -151,11 +153,26 @@ def test_a_part_of_many_sizes_tells_their_number(monkeypatch):
             tried.append(len(sizes)) or dimension_clusters(sizes, number, seed)
         ),
     )
+    return tried
+
+
+def test_a_part_of_many_sizes_tells_their_number(tried):
     rng = np.random.default_rng(0)
     true = np.array([[10.0, 30], [40, 20], [100, 120]])
     sizes = true.repeat(50, 0) * rng.uniform(0.95, 1.05, (150, 2))
     assert knee(sizes, most=8) == 3
     assert tried == [60] * 8
+
+
+def test_a_part_of_many_sizes_is_clustered(generator, tried):
+    """Of 100 at stride 8 and of 40 at stride 32; those of all come first."""
+    rng = np.random.default_rng(0)
+    true = np.array([[30.0, 40], [150, 90]]).repeat([100, 40], 0)
+    sizes = true * rng.uniform(0.9, 1.1, (140, 2))
+    anchors = cluster_anchors(sizes, generator, 1, per_level=True)
+    assert tried == [60, 60, 40]
+    np.testing.assert_allclose(anchors[0], [[30, 40]], rtol=0.05)
+    np.testing.assert_allclose(anchors[2], [[150, 90]], rtol=0.05)
 
 
 def test_model_takes_them(generator):
