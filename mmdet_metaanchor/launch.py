@@ -32,6 +32,7 @@ def one_line_errors() -> Iterator[None]:
     try:
         yield
     except (
+        FileExistsError,
         FileNotFoundError,
         ModuleNotFoundError,
         TypeError,

@@ -276,6 +276,21 @@ def test_bad_input_is_refused(site, fail, monkeypatch, flags, message):
     assert re.search(message, fail('benchmark_quality.py', 'grid.py', *flags))
 
 
+def test_digits_are_not_made_over_something_else(site, fail, monkeypatch):
+    root, _ = site
+    (root / 'thesis').mkdir()
+    (root / 'thesis' / 'chapter.tex').touch()
+    text = (root / 'grid.py').read_text()
+    made = "tiny=dict(make=dict(), env=dict(DIGITS_ROOT='thesis', "
+    (root / 'over.py').write_text(text.replace('tiny=dict(env=dict(', made))
+    monkeypatch.chdir(root)
+    message = fail(
+        'benchmark_quality.py', 'over.py', '--results', root / 'none'
+    )
+    assert 'thesis' in message
+    assert (root / 'thesis' / 'chapter.tex').is_file()
+
+
 def test_results_of_other_settings_are_refused(
     site, outcome, fail, monkeypatch
 ):
