@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from mmcv.transforms import Compose
 from mmdet.registry import TRANSFORMS
+from mmengine.config import Config
 
 from .files import read_json
 
@@ -115,6 +116,18 @@ def read_boxes(
         list(files),
         classes,
     )
+
+
+def read_detector_boxes(cfg: Config, ann_file: str | Path) -> Boxes:
+    """:func:`read_boxes`, as a detector's config resizes and names them.
+
+    Args:
+        cfg (Config): Config of the detector; of its test data set.
+        ann_file (str | Path): The JSON file, which may be any.
+    """
+    dataset = cfg.test_dataloader.dataset
+    classes = dataset.get('metainfo', {}).get('classes')
+    return read_boxes(ann_file, dataset.pipeline, classes)
 
 
 def _corners(bbox: Sequence[float], image: dict) -> list[float] | None:

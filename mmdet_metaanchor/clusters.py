@@ -102,9 +102,10 @@ def cluster_anchors(
     scale = np.sqrt(relative.prod(1))
     within = scale.clip(trained.min(), trained.max())
     relative = relative * (within / scale)[:, None]
+    part = _part(relative, seed)
     if number is None:
-        number = knee(relative, seed)
-    shared = dimension_clusters(_part(relative, seed), number, seed)
+        number = knee(part, seed)
+    shared = dimension_clusters(part, number, seed)
     anchors = []
     for index, times in enumerate(growth):
         own = _part(relative[level == index], seed)

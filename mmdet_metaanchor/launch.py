@@ -16,7 +16,7 @@ from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.dist import is_distributed
-from mmengine.logging import HistoryBuffer
+from mmengine.logging import HistoryBuffer, MMLogger
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, load_checkpoint
 from mmengine.utils import digit_version
@@ -39,6 +39,18 @@ def one_line_errors() -> Iterator[None]:
         ValueError,
     ) as error:
         sys.exit(f'{Path(sys.argv[0]).name}: error: {error}')
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Let MMEngine log warnings only."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel('WARNING')
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:

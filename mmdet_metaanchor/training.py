@@ -21,7 +21,7 @@ def train_once(
 
     Args:
         folder (Path): Work dir of the training, where its memo is kept.
-        settings (dict): What decides the training, JSON values.
+        settings (dict): What decides the training.
         train (Callable): Trains until the end, and raises if it fails. Gets
             the arguments that tools/train.py needs beside the config.
         say (Callable): Is told if there is less to do than a training.

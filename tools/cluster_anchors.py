@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmdet_metaanchor.anchors import read_generator, write_anchors
-from mmdet_metaanchor.boxes import read_boxes
+from mmdet_metaanchor.boxes import read_detector_boxes
 from mmdet_metaanchor.clusters import cluster_anchors
 from mmdet_metaanchor.launch import one_line_errors
 
@@ -41,12 +41,7 @@ def main() -> None:
             raise ValueError(f'out must be a .json file, got {args.out}')
         cfg = Config.fromfile(args.config)
         generator = read_generator(cfg)
-        dataset = cfg.test_dataloader.dataset
-        boxes = read_boxes(
-            args.ann_file,
-            dataset.pipeline,
-            dataset.get('metainfo', {}).get('classes'),
-        )
+        boxes = read_detector_boxes(cfg, args.ann_file)
         Path(args.out).parent.mkdir(parents=True, exist_ok=True)
         anchors = cluster_anchors(
             boxes.sizes, generator, args.number, args.per_level, args.seed

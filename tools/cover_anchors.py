@@ -13,7 +13,7 @@ from mmdet_metaanchor.anchors import (
     parse_anchors,
     read_generator,
 )
-from mmdet_metaanchor.boxes import read_boxes
+from mmdet_metaanchor.boxes import read_detector_boxes
 from mmdet_metaanchor.cover import cover, draw_cover, summarise, unreached
 from mmdet_metaanchor.files import write_json
 from mmdet_metaanchor.launch import one_line_errors
@@ -54,12 +54,7 @@ def main() -> None:
         generator = read_generator(cfg)
         if args.anchors is not None:
             generator = build_anchors(parse_anchors(args.anchors), generator)
-        dataset = cfg.test_dataloader.dataset
-        boxes = read_boxes(
-            args.ann_file,
-            dataset.pipeline,
-            dataset.get('metainfo', {}).get('classes'),
-        )
+        boxes = read_detector_boxes(cfg, args.ann_file)
     found = cover(boxes, generator)
     rows, lost = summarise(boxes, found), unreached(boxes, found)
     folder = Path(args.out_dir)

@@ -87,8 +87,7 @@ def main() -> None:
     args = parse_args()
     init_default_scope('mmdet')
     with one_line_errors():
-        for name in ('images', 'held_images', 'steps'):
-            least = 0 if name == 'held_images' else 1
+        for name, least in dict(images=1, held_images=0, steps=1).items():
             if getattr(args, name) < least:
                 raise ValueError(
                     f'--{name.replace("_", "-")} must be at least {least}, '

@@ -18,7 +18,7 @@ from ..anchors import (
     list_shapes,
     restored_anchors,
 )
-from ..boxes import read_boxes
+from ..boxes import read_detector_boxes
 from ..clusters import cluster_anchors
 from ..datasets.coco import read_images
 from ..files import write_json
@@ -104,8 +104,7 @@ def choose_anchors(how: str, runner: Runner, cfg: Config) -> Anchors:
     images = read_images(cfg, 'train')
     anchors = list_shapes(trained)
     if 'clustered' in how:
-        pipeline = cfg.test_dataloader.dataset.pipeline
-        boxes = read_boxes(images.ann_file, pipeline)
+        boxes = read_detector_boxes(cfg, images.ann_file)
         anchors = cluster_anchors(boxes.sizes, trained)
     if 'searched' not in how:
         return anchors

@@ -7,9 +7,9 @@ from os import environ
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 
 from ..files import as_json, digest, digest_file
+from ..launch import quiet
 from .runs import Cell, Evaluation, Run
 from .validity import check_grid, known
 
@@ -208,13 +208,10 @@ class Grid:
         variables = self.data[data].get('env', {})
         before = {name: environ.get(name) for name in variables}
         environ.update(variables)
-        logger = MMLogger.get_current_instance()
-        level = logger.level
-        logger.setLevel('WARNING')  # not a line for every variable
         try:
-            yield
+            with quiet():  # not a line for every variable
+                yield
         finally:
-            logger.setLevel(level)
             for name, value in before.items():
                 if value is None:
                     del environ[name]

@@ -10,12 +10,13 @@ import torch
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from torch import nn
 from tqdm import tqdm
+
+from ..launch import quiet
 
 
 def compare_speed(
@@ -151,11 +152,8 @@ def build_model(cfg: Config, device: str) -> nn.Module:
     model = copy.deepcopy(cfg.model)
     model.backbone.init_cfg = None  # speed needs no pretrained weights
     model = MODELS.build(model)
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel('WARNING')  # not how each of the parameters starts
-    model.init_weights()
-    logger.setLevel(level)
+    with quiet():  # not how each of the parameters starts
+        model.init_weights()
     return model.to(device)
 
 

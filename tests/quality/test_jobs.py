@@ -106,6 +106,20 @@ def test_an_interrupted_training_goes_on_from_its_checkpoint(
     ]
 
 
+def test_a_training_done_again_is_not_taken_for_done(make_jobs, trainer):
+    """Its checkpoint is gone, it starts anew, and is interrupted."""
+    jobs = make_jobs()
+    run = jobs.grid.runs()[0]
+    jobs.run([run])
+    Path('results/a_seed0.json').unlink()
+    Path('work/a_seed0/epoch_2.pth').unlink()
+    trainer.interrupt = True
+    make_jobs().run([run])
+    trainer.interrupt = False
+    make_jobs().run([run])
+    assert len(trainer.trainings()) == 3
+
+
 def test_only_tests_are_made_for_a_new_cell(make_jobs, trainer):
     jobs = make_jobs()
     jobs.run(jobs.grid.runs())
