@@ -1,7 +1,9 @@
 """From a command line to an MMEngine runner, with or without a GPU."""
 
 import argparse
+import atexit
 import ctypes
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -141,6 +143,7 @@ def connect_cpu_processes(cfg: Config) -> None:
     """Join the processes with gloo; MMEngine's own way asks for a GPU."""
     if not is_distributed():
         torch.distributed.init_process_group('gloo')
+        atexit.register(leave_process_group)
     cfg.setdefault('model_wrapper_cfg', {})
     cfg.model_wrapper_cfg.setdefault('type', 'MMDistributedDataParallel')
     cfg.model_wrapper_cfg.setdefault('broadcast_buffers', False)
@@ -149,6 +152,18 @@ def connect_cpu_processes(cfg: Config) -> None:
     )
     # MMEngine fills in the local rank as a GPU, unless told that it is none.
     cfg.model_wrapper_cfg.device_ids = None
+
+
+def leave_process_group() -> None:
+    """Let gloo's threads end before the interpreter does.
+
+    One that lets go of a tensor later aborts the process, after a training
+    that succeeded (pytorch/pytorch#190489).
+    """
+    if is_distributed():
+        torch.distributed.destroy_process_group()
+        # The model of a runner still holds it, and is part of cycles.
+        gc.collect()
 
 
 def allow_checkpoint_classes() -> None:

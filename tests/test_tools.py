@@ -48,9 +48,12 @@ tta_pipeline = [
 ]
 """
 
-# Writes what every rank holds at the end of a training.
+# Writes what every rank holds at the end of a training, and what it still
+# runs when the interpreter ends: hooks are imported before processes connect.
 CHECKSUM = """
+import atexit
 import json
+import os
 from pathlib import Path
 
 import torch
@@ -69,6 +72,13 @@ class ChecksumHook(Hook):
         Path(runner.work_dir, f'rank{get_rank()}.json').write_text(
             json.dumps(dict(values=values, backend=backend, iter=runner.iter))
         )
+
+
+@atexit.register
+def write_threads():
+    rank = os.environ.get('RANK', '0')
+    names = [p.read_text() for p in Path('/proc/self/task').glob('*/comm')]
+    Path(f'threads{rank}.txt').write_text(' '.join(names))
 """
 
 
@@ -232,6 +242,8 @@ def test_two_processes_hold_equal_parameters(site):
     assert states[0] == states[1]
     assert states[0]['backend'] == 'gloo'
     assert torch.tensor(states[0]['values']).isfinite().all()
+    for rank in range(2):
+        assert 'gloo' not in (root / f'threads{rank}.txt').read_text()
     done = run(
         site,
         'bash',
