@@ -29,7 +29,12 @@ from mmdet_metaanchor.launch import (
     one_line_errors,
     use_amp,
 )
-from mmdet_metaanchor.speed.timing import compare_speed, summarise
+from mmdet_metaanchor.speed.timing import (
+    WARM_UP,
+    alternate,
+    compare_speed,
+    summarise,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -286,3 +291,12 @@ print(faults() - before)
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[-1]) < 1.1 * 16384
+
+
+def test_nothing_is_timed_before_both_sides_are_warm():
+    called = []
+    times = alternate(
+        '', [lambda: called.append(0), lambda: called.append(1)], 1, 'cpu'
+    )
+    assert called == [0, 1] * WARM_UP + [0, 1]
+    assert len(times) == 1

@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from ..files import go_on_from, write_json
 from ..machine import describe_commit, describe_machine, describe_versions
 from .costs import count_flops, count_parameters, peak_memory
-from .timing import alternate, build_model
+from .timing import WARM_UP, alternate, build_model
 from .variants import (
     STOCK,
     VARIANTS,
@@ -53,6 +53,7 @@ def compare_variants(
         path,
         dict(
             **asdict(settings),
+            warm_up=WARM_UP,
             threads=torch.get_num_threads(),
             machine=describe_machine(),
             versions=describe_versions(),

@@ -130,7 +130,7 @@ def compare_assigners(
         priors_per_cell (int): See :func:`make_priors`.
         numbers (list[int]): Numbers of ground truths.
         image_size (tuple[int, int]): (height, width) in px.
-        pairs (int): Measurements of both sides, after one that warms up.
+        pairs (int): Measurements of both sides.
         max_bytes (float): Stock is left out where it needs more.
         device (str): Where to run.
 
@@ -163,7 +163,7 @@ def compare_coders(
 
     Args:
         numbers (list[int]): Numbers of pairs of a prior and a box.
-        pairs (int): Measurements of both sides, after one that warms up.
+        pairs (int): Measurements of both sides.
         device (str): Where to run.
 
     Yields:

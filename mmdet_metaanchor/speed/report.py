@@ -15,7 +15,7 @@ from .variants import OBJECTS, RIVALS, RUNS, STOCK, VARIANTS
 
 Rows = list[list[str]]
 # One a rival in every picture: the darker ones, seen as thin lines.
-COLOURS = dict(zip(RIVALS, CLASS_COLOURS[3:], strict=False))
+COLOURS = dict(zip(RIVALS, CLASS_COLOURS[2:], strict=False))
 WIDTH = 0.8  # of the variants of a number of priors, whose centres are 1 apart
 
 
@@ -89,6 +89,7 @@ def write_report(out_dir: Path, content: dict) -> None:
             size=f'{height}x{width}',
             batch_size=settings['batch_size'],
             pairs=settings['pairs'],
+            warm_up=settings['warm_up'],
             objects=OBJECTS,
             network=settings['dtype']
             + (', compiled' if settings['compile'] else ''),
@@ -186,7 +187,7 @@ TEMPLATE = """# MetaAnchor beside stock RetinaNet
 ResNet-50 FPN, 80 classes, {size} px, {network}.
 {machine}.
 
-Stock and a variant run in turns, {pairs} pairs after one that warms up:
+Stock and a variant run in turns, {pairs} pairs after {warm_up} that warm up:
 medians of the seconds, medians and ranges of the ratios of the pairs. An
 inference takes one image; images of a training step: {batch_size}. They are
 noise, with {objects} objects each. Weights are random and hardly any score
@@ -200,6 +201,7 @@ learning rate is 0, so that this stays so.
 - data-dependent: the weights depend on the image too
 - lean: the generator's last layer has rank 8
 - assigner: cached, trained with `FasterRCNNAssigner`
+- lean-assigner: both
 
 ## Time
 

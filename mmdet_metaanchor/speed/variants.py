@@ -29,6 +29,19 @@ class Variant(NamedTuple):
 
 
 STOCK = 'stock'
+# The rank of configs/meta_retinanet/*-rank8_*.
+LEAN = dict(bbox_head=dict(anchor_function=dict(rank=8)))
+# With the thresholds of stock RetinaNet.
+ASSIGNER = dict(
+    train_cfg=dict(
+        assigner=dict(
+            _delete_=True,
+            type='FasterRCNNAssigner',
+            pos_iou_thr=0.5,
+            neg_iou_thr=0.4,
+        )
+    )
+)
 VARIANTS = {
     STOCK: Variant({}),
     # Weights are generated anew for every inference: the most it can cost.
@@ -39,22 +52,10 @@ VARIANTS = {
     'data-dependent': Variant(
         dict(bbox_head=dict(anchor_function=dict(data_dependent=True)))
     ),
-    # The rank of configs/meta_retinanet/*-rank8_*.
-    'lean': Variant(dict(bbox_head=dict(anchor_function=dict(rank=8)))),
-    # The thresholds of stock RetinaNet; detecting needs no assigner.
-    'assigner': Variant(
-        dict(
-            train_cfg=dict(
-                assigner=dict(
-                    _delete_=True,
-                    type='FasterRCNNAssigner',
-                    pos_iou_thr=0.5,
-                    neg_iou_thr=0.4,
-                )
-            )
-        ),
-        ('training step',),
-    ),
+    'lean': Variant(LEAN),
+    # Detecting needs no assigner.
+    'assigner': Variant(ASSIGNER, ('training step',)),
+    'lean-assigner': Variant({**LEAN, **ASSIGNER}, ('training step',)),
 }
 RIVALS = [name for name in VARIANTS if name != STOCK]
 
@@ -66,8 +67,7 @@ class Settings:
     Args:
         image_size (tuple[int, int]): (height, width) of the images, px.
         batch_size (int): Images of a training step; inference takes one.
-        pairs (int): Measurements of stock and a variant in turns, after one
-            that warms up.
+        pairs (int): Measurements of stock and a variant in turns.
         dtype (str): ``'fp32'``, or ``'bf16'`` for a network under autocast.
         compile (bool): Whether ``torch.compile`` gets the network.
         device (str): Where to run.

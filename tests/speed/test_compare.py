@@ -133,9 +133,13 @@ def test_a_training_step_trains_nothing(configs):
         assert torch.equal(old, new)
 
 
-def test_assigner_is_ours_with_the_thresholds_of_stock(configs):
+@pytest.mark.parametrize(
+    ('name', 'rank'), [('assigner', None), ('lean-assigner', 8)]
+)
+def test_assigner_is_ours_with_the_thresholds_of_stock(configs, name, rank):
     stock, _ = build_variant('stock', configs, 'cpu')
-    _, model = build_variant('assigner', configs, 'cpu')
+    _, model = build_variant(name, configs, 'cpu')
+    assert model.bbox_head.retina_cls.rank == rank
     assigner = model.bbox_head.assigner
     assert type(assigner).__name__ == 'FasterRCNNAssigner'
     for name in ('pos_iou_thr', 'neg_iou_thr'):
@@ -253,6 +257,7 @@ def content():
         dtype='fp32',
         compile=False,
         device='cpu',
+        warm_up=3,
         threads=1,
         machine=dict(device='CPU', cores=2),
         versions=dict(torch='2'),
