@@ -108,10 +108,11 @@ def cluster_anchors(
     shared = dimension_clusters(part, number, seed)
     anchors = []
     for index, times in enumerate(growth):
-        own = _part(relative[level == index], seed)
         clusters = shared
-        if per_level and len(np.unique(own, axis=0)) >= number:
-            clusters = dimension_clusters(own, number, seed)
+        if per_level:
+            own = _part(relative[level == index], seed)
+            if len(np.unique(own, axis=0)) >= number:
+                clusters = dimension_clusters(own, number, seed)
         anchors.append([tuple(s) for s in (clusters * times).tolist()])
     return anchors
 

@@ -118,9 +118,6 @@ def measure(
         set_precision(side, settings)
     for what in runs:
         both = [make_run(what, *side, settings) for side in sides]
-        if settings.compile:
-            for run in both:
-                run()  # the next one finds kept weights: code of its own
         cell['seconds'][what] = alternate(
             f'{label}, {what}', both, settings.pairs, settings.device
         )
