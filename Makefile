@@ -29,7 +29,7 @@ env:
 	@bash tools/setup_env.sh $(STACK) $(VENV)
 
 demo: env
-	$(VENV)/bin/python tools/demo.py
+	$(VENV)/bin/python -m benchmarks.demo
 
 lint: env
 	$(VENV)/bin/ruff check .

@@ -4,35 +4,35 @@ Importing it registers every component, and lets ``torch.load`` read MMEngine's
 checkpoints.
 """
 
-from .stack import check_stack, register_config_package
+from .runtime.stack import check_stack, register_config_package
 from .version import __version__
 
 check_stack()
 register_config_package()
 
-from .anchor_function import AnchorFunctionGenerator
-from .anchors import customize_anchors, read_anchors, write_anchors
-from .assigners import (
+from .anchors.clusters import dimension_clusters
+from .anchors.customize import customize_anchors, read_anchors, write_anchors
+from .export.bake import bake_anchors
+from .export.onnx_export import export_onnx
+from .heads.retina import MetaRetinaHead
+from .method.anchor_function import AnchorFunctionGenerator
+from .method.prior_generator import MetaAnchorGenerator
+from .published.assigners import (
     FasterRCNNAssigner,
     SSDAssigner,
     YOLOv3Assigner,
     ZeroLossAssigner,
 )
-from .bake import bake_anchors
-from .clusters import dimension_clusters
-from .coders import (
+from .published.coders import (
     CornersVarianceBBoxCoder,
     DeltaXYWHVarianceBBoxCoder,
     DirectLocationBBoxCoder,
     MinMaxVarianceBBoxCoder,
 )
-from .launch import allow_checkpoint_classes
-from .losses import ObjectnessLoss
-from .multibox import MultiBoxAnchorGenerator
-from .onnx_export import export_onnx
-from .prior_generator import MetaAnchorGenerator
-from .retina_head import MetaRetinaHead
-from .ssd_head import RepairedSSDHead
+from .published.losses import ObjectnessLoss
+from .published.multibox import MultiBoxAnchorGenerator
+from .published.ssd_head import RepairedSSDHead
+from .runtime.checkpoints import allow_checkpoint_classes
 
 allow_checkpoint_classes()
 

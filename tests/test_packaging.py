@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mmdet_metaanchor import stack
+from mmdet_metaanchor.runtime import stack
 from mmdet_metaanchor.version import __version__
 
 ROOT = Path(__file__).parents[1]
@@ -17,7 +17,6 @@ FOLDERS = (
     'digits',
     'custom',
     'anchor_systems',
-    'benchmark',
 )
 
 
@@ -76,7 +75,8 @@ def test_wheel_holds_copies_that_resolve(tmp_path):
 
     # In a process that sees the build, and imports no more than it must.
     (built / 'mmdet_metaanchor' / '__init__.py').write_text(
-        'from .stack import register_config_package as register\nregister()\n'
+        'from .runtime.stack import register_config_package as register\n'
+        'register()\n'
     )
     code = (
         'import mmdet_metaanchor, mmengine.hub\n'

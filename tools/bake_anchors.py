@@ -7,10 +7,11 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmdet_metaanchor.anchors import customize_anchors, parse_anchors
-from mmdet_metaanchor.bake import bake_anchors
-from mmdet_metaanchor.files import replacing
-from mmdet_metaanchor.launch import load_detector, one_line_errors
+from mmdet_metaanchor.anchors.customize import customize_anchors, parse_anchors
+from mmdet_metaanchor.export.bake import bake_anchors
+from mmdet_metaanchor.runtime.checkpoints import load_detector
+from mmdet_metaanchor.runtime.command_line import one_line_errors
+from mmdet_metaanchor.runtime.files import replacing
 
 
 def parse_args() -> argparse.Namespace:

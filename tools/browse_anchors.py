@@ -6,9 +6,10 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 
-from mmdet_metaanchor.anchors import parse_anchors
-from mmdet_metaanchor.browse import browse_anchors
-from mmdet_metaanchor.launch import load_detector, one_line_errors
+from mmdet_metaanchor.anchors.browse import browse_anchors
+from mmdet_metaanchor.anchors.customize import parse_anchors
+from mmdet_metaanchor.runtime.checkpoints import load_detector
+from mmdet_metaanchor.runtime.command_line import one_line_errors
 
 
 def parse_args() -> argparse.Namespace:

@@ -8,15 +8,20 @@ from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.table import Table
 
-from mmdet_metaanchor.anchors import (
+from mmdet_metaanchor.anchors.boxes import read_detector_boxes
+from mmdet_metaanchor.anchors.cover import (
+    cover,
+    draw_cover,
+    summarise,
+    unreached,
+)
+from mmdet_metaanchor.anchors.customize import (
     build_anchors,
     parse_anchors,
     read_generator,
 )
-from mmdet_metaanchor.boxes import read_detector_boxes
-from mmdet_metaanchor.cover import cover, draw_cover, summarise, unreached
-from mmdet_metaanchor.files import write_json
-from mmdet_metaanchor.launch import one_line_errors
+from mmdet_metaanchor.runtime.command_line import one_line_errors
+from mmdet_metaanchor.runtime.files import write_json
 
 
 def parse_args() -> argparse.Namespace:

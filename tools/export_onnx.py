@@ -8,8 +8,9 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmdet_metaanchor.launch import load_detector, one_line_errors
-from mmdet_metaanchor.onnx_export import export_onnx, open_session
+from mmdet_metaanchor.export.onnx_export import export_onnx, open_session
+from mmdet_metaanchor.runtime.checkpoints import load_detector
+from mmdet_metaanchor.runtime.command_line import one_line_errors
 
 
 def parse_args() -> argparse.Namespace:

@@ -7,21 +7,19 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 
-from mmdet_metaanchor.anchors import (
+from mmdet_metaanchor.anchors.customize import (
     build_anchors,
     customize_anchors,
     find_heads,
     parse_anchors,
 )
+from mmdet_metaanchor.anchors.detections import take_apart
+from mmdet_metaanchor.anchors.search import paper_candidates, search_anchors
 from mmdet_metaanchor.datasets.coco import read_images
-from mmdet_metaanchor.detections import take_apart
-from mmdet_metaanchor.files import digest_file
-from mmdet_metaanchor.launch import (
-    keep_freed_memory,
-    load_detector,
-    one_line_errors,
-)
-from mmdet_metaanchor.search import paper_candidates, search_anchors
+from mmdet_metaanchor.runtime.checkpoints import load_detector
+from mmdet_metaanchor.runtime.command_line import one_line_errors
+from mmdet_metaanchor.runtime.files import digest_file
+from mmdet_metaanchor.runtime.runner import keep_freed_memory
 
 
 def parse_args() -> argparse.Namespace:

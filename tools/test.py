@@ -6,14 +6,14 @@ from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import ConfigDict
 
-from mmdet_metaanchor.anchors import customize_anchors, parse_anchors
-from mmdet_metaanchor.launch import (
+from mmdet_metaanchor.anchors.customize import customize_anchors, parse_anchors
+from mmdet_metaanchor.runtime.checkpoints import load_strictly
+from mmdet_metaanchor.runtime.command_line import (
     add_common_arguments,
-    build_runner,
     load_config,
-    load_strictly,
     one_line_errors,
 )
+from mmdet_metaanchor.runtime.runner import build_runner
 
 
 def parse_args() -> argparse.Namespace:

@@ -2,13 +2,13 @@
 
 import argparse
 
-from mmdet_metaanchor.launch import (
+from mmdet_metaanchor.runtime.command_line import (
     add_common_arguments,
-    build_runner,
     load_config,
     one_line_errors,
     use_amp,
 )
+from mmdet_metaanchor.runtime.runner import build_runner
 
 
 def parse_args() -> argparse.Namespace:

@@ -1,0 +1,1 @@
+"""Assigners and coders beside MMDetection's own: time and memory."""

@@ -1,0 +1,66 @@
+"""Other choices that MetaAnchor leaves open, for the tables of ablations.
+
+Not for use in a detector: docs/benchmark.md says what each of them brought.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from mmdet.registry import MODELS, TASK_UTILS
+from torch import Tensor, nn
+
+from mmdet_metaanchor.method.anchor_function import AnchorFunctionGenerator
+from mmdet_metaanchor.method.prior_generator import MetaAnchorGenerator
+
+
+@MODELS.register_module()
+class RecodedAnchorFunctionGenerator(AnchorFunctionGenerator):
+    r"""Anchor functions of other codes, :math:`b' = M b + c`.
+
+    - ``matrix`` [[0.5, 0.5], [1, -1]] codes (scale, ratio) instead of (log
+      h, log w);
+    - a multiple of the identity scales the residual, because the generator
+      without a bias is homogeneous: :math:`W_2 relu(W_1 fb) = f W_2
+      relu(W_1 b)` for f > 0;
+    - ``bias`` gives :math:`W_1` a bias, which starts as PyTorch's does for
+      two inputs.
+
+    Args:
+        *args: As for :class:`AnchorFunctionGenerator`.
+        matrix (Sequence): M, (2, 2). Defaults to the identity.
+        bias (bool): Whether :math:`W_1` has a bias. Defaults to False.
+        **kwargs: As for :class:`AnchorFunctionGenerator`.
+    """
+
+    def __init__(
+        self,
+        *args,
+        matrix: Sequence = ((1.0, 0.0), (0.0, 1.0)),
+        bias: bool = False,
+        **kwargs,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.register_buffer('matrix', torch.tensor(matrix).float())
+        self.with_bias = bias
+        if bias:  # a third number of every code, always 1
+            self.code_layer = nn.Linear(
+                3, self.code_layer.out_features, bias=False
+            )
+
+    def generate(self, codes: Tensor, pooled: Tensor | None = None) -> Tensor:
+        """As :meth:`AnchorFunctionGenerator.generate`, with codes changed."""
+        codes = codes.float() @ self.matrix.T
+        if self.with_bias:
+            codes = torch.cat([codes, torch.ones_like(codes[:, :1])], dim=1)
+        return super().generate(codes, pooled)
+
+
+@TASK_UTILS.register_module()
+class NormalJitterAnchorGenerator(MetaAnchorGenerator):
+    """Jitter from a normal distribution, with the variance of the uniform.
+
+    That is the standard deviation :attr:`jitter` / sqrt(3).
+    """
+
+    def _draw(self, codes: Tensor) -> Tensor:
+        return torch.randn_like(codes) * (self.jitter / 3**0.5)

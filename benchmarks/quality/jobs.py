@@ -1,0 +1,256 @@
+"""Trainings of a grid: side by side, in processes of their own, resumable."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from pathlib import Path
+
+from mmdet_metaanchor.datasets.digits import make_digits
+from mmdet_metaanchor.runtime.checkpoints import last_checkpoint
+from mmdet_metaanchor.runtime.files import go_on_from, read_json, write_json
+
+from ..machine import describe_commit, describe_machine, describe_versions
+from ..migrate import renamed
+from ..training import is_trained, train_once
+from .grid import Grid
+from .processes import ROOT, Processes, alone
+from .progress import Progress
+from .runs import Run
+
+
+class Jobs:
+    """Runs of a grid, trained and tested.
+
+    A run that has ended is a JSON file in ``results``; what has such a file is
+    not done again, wherever that was. Config, log and checkpoint of a run are
+    in a folder of ``work_dir``, from which an interrupted one goes on.
+
+    Args:
+        grid (Grid): The grid.
+        results (Path): Folder for the JSON files.
+        work_dir (Path): Folder for everything else.
+        number (int): Runs side by side, which share the cores.
+        gpus (int): GPUs of a run; more than one starts tools/dist_train.sh.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        results: Path,
+        work_dir: Path,
+        number: int = 1,
+        gpus: int = 1,
+    ) -> None:
+        self.grid = grid
+        self.results = results
+        self.work_dir = work_dir.resolve()
+        self.number = number
+        self.gpus = gpus
+
+    def read(self, run: Run) -> dict | None:
+        """The record of a run that has ended, or ``None``.
+
+        Tests whose data or anchors were defined otherwise are left out.
+
+        Raises:
+            ValueError: The file is of a run with other settings, or on
+                other data.
+        """
+        path = self._path(run)
+        if not path.is_file():
+            return None
+        if renamed(read_json(path)) != read_json(path):
+            raise ValueError(
+                f'{path} names modules and configs as they were before 0.2; '
+                f'run python -m benchmarks.migrate {path.parent}'
+            )
+        record = go_on_from(path, self._settings(run))
+        for data, before in record.get('annotations', {}).items():
+            now = self.grid.annotations(run.variant, data)
+            if any(now[s] not in (None, before[s]) for s in before):
+                raise ValueError(
+                    f'{path} is of a run on other annotations of {data}; '
+                    'choose another folder for the results'
+                )
+        wanted = {str(t): self.grid.definition(t) for t in run.tests}
+        record['tests'] = {
+            name: result
+            for name, result in record['tests'].items()
+            if result['definition'] == wanted.get(name)
+        }
+        return record
+
+    def is_done(self, run: Run) -> bool:
+        """Whether the record of a run holds all of its tests."""
+        record = self.read(run)
+        return record is not None and is_whole(run, record)
+
+    def run(self, runs: Sequence[Run]) -> list[str]:
+        """Do what is not done yet.
+
+        Returns:
+            list[str]: A line for every run that failed.
+
+        Raises:
+            ValueError: A file is not of these runs, or another process is at
+                work in ``work_dir``.
+        """
+        waiting = [run for run in runs if not self.is_done(run)]
+        names = (name for run in waiting for name in self._data(run))
+        for name in dict.fromkeys(names):
+            self._make(name)
+        # Before the threads start: to read a config changes the environment,
+        # which they share. What is read once is kept.
+        for run in waiting:
+            self._settings(run)
+            self._annotations(run)
+        number = max(1, min(self.number, len(waiting)))
+        failures = []
+        self.work_dir.mkdir(parents=True, exist_ok=True)
+        with (
+            alone(self.work_dir / 'lock') as lock,
+            Progress(len(runs), len(runs) - len(waiting), number) as bar,
+            ThreadPoolExecutor(number) as pool,
+        ):
+            processes = Processes(number, self.gpus, lock)
+            try:
+                futures = {
+                    pool.submit(
+                        self._do, run, processes, bar.follow(str(run))
+                    ): run
+                    for run in waiting
+                }
+                while futures:
+                    # With a timeout, so that Ctrl-C is heard.
+                    done, _ = wait(futures, 1, FIRST_COMPLETED)
+                    for future in done:
+                        run = futures.pop(future)
+                        error = future.exception()
+                        if error is None:
+                            bar.done(str(run), *future.result())
+                        else:
+                            failures.append(f'{run}: {error}')
+                            bar.failed(str(run), str(error))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                processes.stop()
+                raise
+        return failures
+
+    def _settings(self, run: Run) -> dict:
+        return dict(self.grid.settings(run.variant), gpus=self.gpus)
+
+    def _data(self, run: Run) -> list[str]:
+        """Names of the data sets that a run is trained and tested on."""
+        names = [self.grid.variants[run.variant]['data']]
+        return list(dict.fromkeys(names + [test.data for test in run.tests]))
+
+    def _annotations(self, run: Run) -> dict:
+        """Of these data sets, but for those that are made by definition."""
+        return {
+            name: self.grid.annotations(run.variant, name)
+            for name in self._data(run)
+            if 'make' not in self.grid.data[name]
+        }
+
+    def _path(self, run: Run) -> Path:
+        return self.results / f'{run.name}.json'
+
+    def _make(self, data: str) -> None:
+        """Make the digits of a data set, if it is made of digits."""
+        settings = self.grid.data[data].get('make')
+        if settings is not None:
+            folder = self.grid.data[data]['env']['DIGITS_ROOT']
+            make_digits(folder, **settings)
+
+    def _do(
+        self, run: Run, processes: Processes, follow: Callable[[str], None]
+    ) -> tuple[dict, float]:
+        """Train and test; the record, and the seconds that this took."""
+        began = time.monotonic()
+        folder = self.work_dir / run.name
+        if self._path(run).is_file() and not is_trained(folder):
+            raise ValueError(
+                f'{self._path(run)} lacks tests that the tables ask for, and '
+                f'what was trained is not in {folder}; copy that folder '
+                'here, or remove the file to train anew'
+            )
+        # Not in that folder, where MMEngine writes what it came to.
+        config = self.work_dir / 'configs' / f'{run.name}.py'
+        config.parent.mkdir(exist_ok=True)
+        config.write_text(
+            self.grid.config(
+                run.variant,
+                randomness=dict(seed=run.seed),
+                # MMEngine removes one before it writes the next.
+                default_hooks=dict(checkpoint=dict(max_keep_ckpts=2)),
+            )
+        )
+        training = self._train(run, config, folder, processes, follow)
+        trained = time.monotonic()
+        out = folder / 'tests.json'
+        follow('testing')
+        processes.call(
+            [sys.executable, '-m', f'{__package__}.evaluate']
+            + [str(self.grid.path), json.dumps(run), str(config)]
+            + [str(last_checkpoint(folder)), str(out)],
+            {},  # every test has its own
+            folder / 'test.log',
+            follow,
+        )
+        record = dict(
+            variant=run.variant,
+            seed=run.seed,
+            settings=self._settings(run),
+            annotations=self._annotations(run),
+            tests={
+                name: dict(result, definition=self.grid.definition(test))
+                for (name, result), test in zip(
+                    read_json(out).items(), run.tests, strict=True
+                )
+            },
+            seconds=dict(
+                training=round(training['seconds'], 1),
+                tests=round(time.monotonic() - trained, 1),
+            ),
+            side_by_side=processes.number,
+            machine=describe_machine(),
+            versions=describe_versions(),
+            commit=describe_commit(),
+        )
+        self.results.mkdir(parents=True, exist_ok=True)
+        write_json(self._path(run), record)
+        return record, time.monotonic() - began
+
+    def _train(
+        self,
+        run: Run,
+        config: Path,
+        folder: Path,
+        processes: Processes,
+        follow: Callable[[str], None],
+    ) -> dict:
+        """Train, or go on, or do nothing where that is done; the memo."""
+        if self.gpus > 1:
+            command = ['bash', str(ROOT / 'tools/dist_train.sh'), str(config)]
+            command += [str(self.gpus)]
+        else:
+            command = [sys.executable, str(ROOT / 'tools/train.py')]
+            command += [str(config)]
+
+        def train(arguments: list[str]) -> None:
+            processes.call(
+                command + arguments,
+                self.grid.env(run.variant),
+                folder / 'train.log',
+                follow,
+            )
+
+        return train_once(folder, self._settings(run), train, follow)
+
+
+def is_whole(run: Run, record: dict) -> bool:
+    """Whether what :meth:`Jobs.read` gave of a run holds all of its tests."""
+    return len(record['tests']) == len(run.tests)

@@ -1,0 +1,113 @@
+"""The report of a grid: Markdown, JSON and a plot a table."""
+
+from pathlib import Path
+
+from benchmarks import tables
+from mmdet_metaanchor.runtime.files import replacing, write_json
+
+from .figures import tabulate
+from .grid import Grid
+from .jobs import Jobs, is_whole
+from .plots import draw_table
+
+
+def write_report(grid: Grid, jobs: Jobs, out_dir: Path) -> Path:
+    """Make the report from the runs that have ended.
+
+    Args:
+        grid (Grid): The grid.
+        jobs (Jobs): Where its records are.
+        out_dir (Path): Receives ``report.md``, ``report.json`` and a PNG file
+            of every table that has a number.
+
+    Returns:
+        Path: ``report.md``.
+    """
+    runs = grid.runs()
+    records, done = {}, 0
+    for run in runs:
+        record = jobs.read(run)
+        if record is not None:
+            records.setdefault(run.variant, {})[run.seed] = record
+            done += is_whole(run, record)
+    numbers = tabulate(grid, records)
+    measured = sorted(
+        {_machine(r) for seeds in records.values() for r in seeds.values()}
+    )
+    out_dir.mkdir(parents=True, exist_ok=True)
+    write_json(
+        out_dir / 'report.json',
+        dict(
+            grid=str(grid.path),
+            done=done,
+            total=len(runs),
+            measured_on=measured,
+            tables=numbers,
+        ),
+    )
+    lines = [
+        '# Benchmark\n',
+        f'mAP on val in percent, mean ± standard deviation over the seeds '
+        f'{", ".join(map(str, grid.seeds))}; in brackets, the mean difference '
+        'of pairs of the same seed and its 95 % interval. '
+        f'{done} of {len(runs)} trainings are done.\n',
+        *(f'Measured on {text}.\n' for text in measured),
+    ]
+    for name, table in numbers.items():
+        lines.append(f'## {table["title"]}\n')
+        lines.append(markdown(table, len(grid.seeds)) + '\n')
+        if any(map(any, table['rows'].values())):
+            draw_table(out_dir / f'{name}.png', table)
+            lines.append(f'![{table["title"]}]({name}.png)\n')
+    path = out_dir / 'report.md'
+    with replacing(path) as part:
+        part.write_text('\n'.join(lines), encoding='utf-8')
+    return path
+
+
+def markdown(table: dict, seeds: int) -> str:
+    """A table of :func:`tabulate` in Markdown.
+
+    Args:
+        table (dict): The table.
+        seeds (int): How many a complete cell has.
+    """
+    versus = {
+        'column': f'difference to {table["columns"][0]}',
+        'row': f'difference to {next(iter(table["rows"]))}',
+    }
+    head = [versus.get(table['versus'], ''), *table['columns']]
+    rows = [
+        [label, *(_cell(entry, seeds) for entry in entries)]
+        for label, entries in table['rows'].items()
+    ]
+    return tables.markdown([head, *rows])
+
+
+def _cell(entry: dict | None, seeds: int) -> str:
+    if entry is None:
+        return ''
+    text = f'{entry["mean"]:.1f}'
+    if entry['spread'] is not None:
+        text += f' ± {entry["spread"]:.1f}'
+    if len(entry['seeds']) < seeds:
+        text += f' (n = {len(entry["seeds"])})'
+    difference = entry.get('difference')
+    if difference is not None:
+        text += f'<br>[{difference["mean"]:+.1f}'
+        if difference['interval'] is not None:
+            low, high = difference['interval']
+            text += f'; {low:+.1f} to {high:+.1f}'
+        text += ']'
+    return text
+
+
+def _machine(record: dict) -> str:
+    machine, versions = record['machine'], record['versions']
+    names = ('torch', 'mmdet', 'mmcv', 'mmengine')
+    return (
+        f'{machine["device"]}, {machine["cores"]} cores, '
+        f'{record["side_by_side"]} runs side by side; '
+        + ', '.join(f'{name} {versions[name]}' for name in names)
+        + f', Python {versions["python"]}'
+    )

@@ -1,0 +1,197 @@
+"""Stock RetinaNet and the ways to run MetaAnchor, as models to be timed."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from mmengine.config import Config
+from mmengine.hub import get_config
+from torch import Tensor, nn
+
+from mmdet_metaanchor.export.bake import bake_anchors
+from mmdet_metaanchor.method.anchor_function import AnchorFunctionGenerator
+
+from .timing import build_model, inference, make_batch, training_step
+
+# Numbers of priors, and what the configs call their grids.
+GRIDS = {k * k: f'{k}x{k}' for k in (3, 5, 7, 9)}
+RUNS = ('inference', 'training step')
+# COCO's train2017 has 860 001 objects in 118 287 images: 7.3 an image.
+OBJECTS = 7
+
+
+class Variant(NamedTuple):
+    """Changes to the config of MetaAnchor's model, and what is measured."""
+
+    changes: dict
+    runs: tuple[str, ...] = RUNS
+
+
+STOCK = 'stock'
+# The rank of configs/meta_retinanet/*-rank8_*.
+LEAN = dict(bbox_head=dict(anchor_function=dict(rank=8)))
+# With the thresholds of stock RetinaNet.
+ASSIGNER = dict(
+    train_cfg=dict(
+        assigner=dict(
+            _delete_=True,
+            type='FasterRCNNAssigner',
+            pos_iou_thr=0.5,
+            neg_iou_thr=0.4,
+        )
+    )
+)
+VARIANTS = {
+    STOCK: Variant({}),
+    # Weights are generated anew for every inference: the most it can cost.
+    'live': Variant({}, ('inference',)),
+    # Weights are kept between inferences: what users get.
+    'cached': Variant({}),
+    'baked': Variant({}, ('inference',)),
+    'data-dependent': Variant(
+        dict(bbox_head=dict(anchor_function=dict(data_dependent=True)))
+    ),
+    'lean': Variant(LEAN),
+    # Detecting needs no assigner.
+    'assigner': Variant(ASSIGNER, ('training step',)),
+    'lean-assigner': Variant({**LEAN, **ASSIGNER}, ('training step',)),
+}
+RIVALS = [name for name in VARIANTS if name != STOCK]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to measure.
+
+    Args:
+        image_size (tuple[int, int]): (height, width) of the images, px.
+        batch_size (int): Images of a training step; inference takes one.
+        pairs (int): Measurements of stock and a variant in turns.
+        dtype (str): ``'fp32'``, or ``'bf16'`` for a network under autocast.
+        compile (bool): Whether ``torch.compile`` gets the network.
+        device (str): Where to run.
+
+    Raises:
+        ValueError: A number is not positive.
+    """
+
+    image_size: tuple[int, int]
+    batch_size: int
+    pairs: int
+    dtype: str = 'fp32'
+    compile: bool = False
+    device: str = 'cpu'
+
+    def __post_init__(self) -> None:
+        for name in ('image_size', 'batch_size', 'pairs'):
+            value = getattr(self, name)
+            if min(value if name == 'image_size' else [value]) < 1:
+                raise ValueError(f'{name} must be positive, got {value}')
+
+
+def read_configs(priors: int) -> tuple[Config, Config]:
+    """Configs of RetinaNet R50 FPN and of MetaAnchor, with the same priors.
+
+    Args:
+        priors (int): Priors of a cell, one of ``GRIDS``.
+
+    Returns:
+        tuple[Config, Config]: Stock and MetaAnchor.
+    """
+    stock = get_config('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py')
+    ours = get_config(
+        'mmdet_metaanchor::meta_retinanet/'
+        f'meta-retinanet_r50_fpn_{GRIDS[priors]}_1x_coco.py'
+    )
+    grid = ours.model.bbox_head.anchor_generator
+    stock.model.bbox_head.anchor_generator.update(
+        scales_per_octave=grid.scales_per_octave, ratios=grid.ratios
+    )
+    return stock, ours
+
+
+def build_variant(
+    name: str, configs: tuple[Config, Config], device: str
+) -> tuple[Config, nn.Module]:
+    """Detector of a variant, with random weights.
+
+    Args:
+        name (str): One of ``VARIANTS``.
+        configs (tuple[Config, Config]): Stock and MetaAnchor.
+        device (str): Where to put it.
+
+    Returns:
+        tuple[Config, nn.Module]: Its config, which :func:`build_model` builds
+        too, and the detector.
+    """
+    stock, ours = configs
+    cfg = copy.deepcopy(stock if name == STOCK else ours)
+    cfg.merge_from_dict(dict(model=copy.deepcopy(VARIANTS[name].changes)))
+    model = build_model(cfg, device)
+    if name == 'baked':
+        cfg, state = bake_anchors(model, cfg)
+        model = build_model(cfg, device)
+        model.load_state_dict(state)
+    return cfg, model
+
+
+def make_run(
+    what: str, name: str, cfg: Config, model: nn.Module, settings: Settings
+) -> Callable[[], None]:
+    """What is measured, once; the images are the same for all variants.
+
+    Args:
+        what (str): One of ``RUNS``.
+        name (str): One of ``VARIANTS``.
+        cfg (Config): Its config, for the optimizer.
+        model (nn.Module): Its detector.
+        settings (Settings): Sizes and device.
+
+    Returns:
+        Callable[[], None]: The run.
+    """
+    torch.manual_seed(0)
+    if what == 'training step':
+        return training_step(
+            model,
+            make_batch(settings.image_size, settings.batch_size, OBJECTS),
+            cfg.optim_wrapper,
+        )
+    detect = inference(model, make_batch(settings.image_size, 1, OBJECTS))
+    if name != 'live':
+        return detect
+
+    def generate_and_detect() -> None:
+        for part in model.modules():
+            if isinstance(part, AnchorFunctionGenerator):
+                part.eval()  # forgets the kept weights
+        detect()
+
+    return generate_and_detect
+
+
+def set_precision(model: nn.Module, settings: Settings) -> None:
+    """Put the network, up to the head's outputs, in ``dtype``; compile it.
+
+    Losses and suppression stay in single precision, as they are: operators
+    of MMCV among them know no bfloat16.
+    """
+    for owner, name in ((model, 'extract_feat'), (model.bbox_head, 'forward')):
+        call = getattr(owner, name)
+        if settings.compile:
+            call = torch.compile(call)
+        if settings.dtype == 'bf16':
+            call = torch.autocast(settings.device, torch.bfloat16)(call)
+        setattr(owner, name, call)
+    model.bbox_head.register_forward_hook(_to_single)
+
+
+def _to_single(_head, _inputs, outputs: tuple) -> tuple:
+    """Scores and deltas, (N, A * C, H, W) a level, in single precision."""
+
+    def cast(level: Tensor) -> Tensor:
+        return level.float()
+
+    return tuple([cast(level) for level in levels] for levels in outputs)

@@ -1,0 +1,75 @@
+"""A training in a folder of its own: begun, gone on with, never repeated."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from mmdet_metaanchor.runtime.checkpoints import last_checkpoint
+from mmdet_metaanchor.runtime.files import go_on_from, read_json, write_json
+
+MEMO = 'training.json'
+
+
+def train_once(
+    folder: Path,
+    settings: dict,
+    train: Callable[[list[str]], None],
+    say: Callable[[str], None],
+    **notes,
+) -> dict:
+    """Train, or go on where that was interrupted, or find it done.
+
+    Args:
+        folder (Path): Work dir of the training, where its memo is kept.
+        settings (dict): What decides the training.
+        train (Callable): Trains until the end, and raises if it fails. Gets
+            the arguments that tools/train.py needs beside the config.
+        say (Callable): Is told if there is less to do than a training.
+        **notes: Of a new training, JSON values, for its memo.
+
+    Returns:
+        dict: The memo: ``settings``, the notes, whether it is ``done``, and
+        ``seconds`` of wall time, interrupted trainings included.
+
+    Raises:
+        FileExistsError: ``folder`` holds something else than a training.
+        ValueError: It holds one with other settings.
+    """
+    path = folder / MEMO
+    if not path.is_file() and folder.is_dir() and any(folder.iterdir()):
+        raise FileExistsError(
+            f'{folder} holds something else than a training, for it has no '
+            f'{MEMO}; remove it, or choose another work dir'
+        )
+    new = dict(notes, done=False, seconds=0.0)
+    memo = new | go_on_from(path, settings)
+    checkpoint = last_checkpoint(folder)
+    arguments = ['--work-dir', str(folder)]
+    if not checkpoint.is_file():
+        memo |= new  # lost, if it was there
+    elif memo['done']:
+        say(f'done before; to train anew, remove {folder}')
+        return memo
+    else:
+        say(f'going on from {checkpoint}')
+        arguments += ['--resume', str(checkpoint)]
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(path, memo)
+    began, earlier = time.monotonic(), memo['seconds']
+    try:
+        train(arguments)
+        memo['done'] = True
+    finally:
+        memo['seconds'] = earlier + time.monotonic() - began
+        write_json(path, memo)
+    return memo
+
+
+def is_trained(folder: Path) -> bool:
+    """Whether the folder holds a training that has come to its end."""
+    path = folder / MEMO
+    return (
+        path.is_file()
+        and read_json(path)['done']
+        and last_checkpoint(folder).is_file()
+    )

@@ -1,0 +1,1 @@
+"""Choosing anchors for a trained model."""

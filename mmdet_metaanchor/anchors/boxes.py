@@ -1,0 +1,156 @@
+"""The boxes of a data set, at the size at which a detector sees them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from mmcv.transforms import Compose
+from mmdet.registry import TRANSFORMS
+from mmengine.config import Config
+
+from ..runtime.files import read_json
+
+# Steps of a pipeline that read or pack, and leave sizes as they are.
+NEUTRAL = ('Load', 'Pack')
+
+
+class Boxes(NamedTuple):
+    """Boxes of all images, one row each.
+
+    ``boxes`` (n, 4), ``(x1, y1, x2, y2)`` in px of the resized image;
+    ``image_sizes`` (n, 2), ``(width, height)`` of that image in px;
+    ``areas`` (n,), COCO's, in px of the original image, by which it tells
+    small, medium and large; ``labels`` (n,), indices of ``classes``;
+    ``files``, names of the images.
+    """
+
+    boxes: np.ndarray
+    image_sizes: np.ndarray
+    areas: np.ndarray
+    labels: np.ndarray
+    files: list[str]
+    classes: list[str]
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """ndarray: (n, 2) sizes (w, h) in px of the resized image."""
+        return self.boxes[:, 2:] - self.boxes[:, :2]
+
+
+def read_boxes(
+    ann_file: str | Path,
+    pipeline: Sequence[dict] = (),
+    classes: Sequence[str] | None = None,
+) -> Boxes:
+    """Read a COCO JSON as MMDetection's ``CocoDataset`` does.
+
+    Crowds, boxes below one px or outside of their image, and those of other
+    classes are left out.
+
+    Args:
+        ann_file (str | Path): The JSON file. Images are not needed.
+        pipeline (Sequence[dict]): Steps of a test pipeline, which resizes.
+        classes (Sequence[str], optional): Names of the classes of a
+            detector, ``metainfo.classes`` of a config. Defaults to all.
+
+    Returns:
+        Boxes: What the pipeline makes of the boxes.
+
+    Raises:
+        FileNotFoundError: The file is not there.
+        ValueError: It is not COCO JSON, an annotation is of an image or of a
+            category that it does not list, or it holds no boxes.
+    """
+    content = read_json(ann_file)
+    keys = ('images', 'annotations', 'categories')
+    if not isinstance(content, dict) or any(
+        key not in content for key in keys
+    ):
+        raise ValueError(
+            f'{ann_file} is not a COCO JSON, which holds {", ".join(keys)}'
+        )
+    images = {image['id']: image for image in content['images']}
+    names = {c['id']: c['name'] for c in content['categories']}
+    classes = list(names.values() if classes is None else classes)
+    resized = {
+        size: _resize(pipeline, *size)
+        for size in {(i['width'], i['height']) for i in images.values()}
+    }
+    rows = []
+    for annotation in content['annotations']:
+        for key, listed in (('image_id', images), ('category_id', names)):
+            if annotation[key] not in listed:
+                raise ValueError(
+                    f'{ann_file} has an annotation of {key} '
+                    f'{annotation[key]}, which it does not list'
+                )
+        image = images[annotation['image_id']]
+        name = names[annotation['category_id']]
+        _, _, width, height = annotation['bbox']
+        # COCO's area is that of the segmentation, where there is one.
+        area = annotation.get('area', width * height)
+        box = _corners(annotation['bbox'], image)
+        if annotation.get('iscrowd') or annotation.get('ignore'):
+            continue
+        if name not in classes or not box or not area > 0:
+            continue
+        size, scale = resized[image['width'], image['height']]
+        rows.append(
+            (
+                [side * s for side, s in zip(box, scale * 2, strict=True)],
+                size,
+                area,
+                classes.index(name),
+                image['file_name'],
+            )
+        )
+    if not rows:
+        raise ValueError(
+            f'{ann_file} holds no boxes of the classes {", ".join(classes)}'
+        )
+    boxes, sizes, areas, indices, files = zip(*rows, strict=True)
+    return Boxes(
+        *(np.array(column, dtype=float) for column in (boxes, sizes, areas)),
+        np.array(indices),
+        list(files),
+        classes,
+    )
+
+
+def read_detector_boxes(cfg: Config, ann_file: str | Path) -> Boxes:
+    """:func:`read_boxes`, as a detector's config resizes and names them.
+
+    Args:
+        cfg (Config): Config of the detector; of its test data set.
+        ann_file (str | Path): The JSON file, which may be any.
+    """
+    dataset = cfg.test_dataloader.dataset
+    classes = dataset.get('metainfo', {}).get('classes')
+    return read_boxes(ann_file, dataset.pipeline, classes)
+
+
+def _corners(bbox: Sequence[float], image: dict) -> list[float] | None:
+    """(x1, y1, x2, y2), or None for what MMDetection leaves out."""
+    x, y, w, h = bbox
+    inside = min(x + w, image['width']) > max(x, 0)
+    inside &= min(y + h, image['height']) > max(y, 0)
+    return [x, y, x + w, y + h] if inside and w >= 1 and h >= 1 else None
+
+
+def _resize(pipeline, width: int, height: int) -> tuple[tuple, tuple]:
+    """(width, height) that a pipeline makes of an image, and its scale."""
+    steps = [
+        step
+        for step in pipeline
+        if not step['type'].rpartition('.')[2].startswith(NEUTRAL)
+    ]
+    results = Compose([TRANSFORMS.build(step) for step in steps])(
+        dict(
+            img=np.zeros((height, width, 3), np.uint8),
+            img_shape=(height, width),
+            ori_shape=(height, width),
+        )
+    )
+    scale = results.get('scale_factor', (1.0, 1.0))
+    return results['img_shape'][1::-1], tuple(scale)

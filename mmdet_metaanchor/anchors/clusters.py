@@ -1,0 +1,209 @@
+"""Dimension clusters: anchors from the boxes of a data set."""
+
+import numpy as np
+from tqdm import tqdm
+
+from ..method.prior_generator import MetaAnchorGenerator
+
+# With this distance, means need not settle; they do within some tens.
+MAX_ROUNDS = 300
+# Sizes that anchors are made of: minutes for COCO's 860 000, not hours.
+MOST_SIZES = 20_000
+
+
+def dimension_clusters(
+    sizes: np.ndarray, number: int, seed: int = 0, restarts: int = 10
+) -> np.ndarray:
+    r"""Cluster widths and heights by the IoU of shapes.
+
+    k-means with the distance :math:`1 - IoU` of boxes at the same centre
+    (`YOLO9000 <https://arxiv.org/abs/1612.08242>`_, section 2): boxes join
+    the cluster of highest IoU, clusters move to the mean of their boxes,
+    until nothing changes. Starts are drawn as k-means++ draws them, with
+    a probability proportional to the squared distance. The start with the
+    highest mean IoU wins.
+
+    Args:
+        sizes (ndarray): (n, 2) sizes (w, h) in px.
+        number (int): Number of clusters.
+        seed (int): Of the draws. Defaults to 0.
+        restarts (int): Number of starts. Defaults to 10.
+
+    Returns:
+        ndarray: (number, 2) sizes (w, h) in px, by area.
+
+    Raises:
+        ValueError: A size is not positive and finite, or there are fewer
+            distinct sizes than clusters.
+    """
+    sizes = _check_sizes(sizes)
+    distinct = len(np.unique(sizes, axis=0))
+    if not 1 <= number <= distinct:
+        raise ValueError(
+            f'number must be from 1 to the {distinct} distinct sizes, got '
+            f'{number}'
+        )
+    rng = np.random.default_rng(seed)
+    runs = [_run(rng, sizes, number) for _ in range(restarts)]
+    best = max(runs, key=lambda run: mean_iou(sizes, run))
+    return best[best.prod(1).argsort()]
+
+
+def cluster_anchors(
+    sizes: np.ndarray,
+    generator: MetaAnchorGenerator,
+    number: int | None = None,
+    per_level: bool = False,
+    seed: int = 0,
+) -> list[list[tuple[float, float]]]:
+    r"""Anchors for every level of a pyramid from the boxes of a data set.
+
+    A box of size s, the square root of its area, belongs to the level whose
+    standard box has the nearest size in log-space. Sizes are divided by the
+    stride of their level relative to the lowest one, clustered, and
+    multiplied by it again. One that is then smaller, or larger, than all
+    sizes the model was trained with counts as the smallest, or largest, of
+    them, with its own ratio: what a model makes of sizes beyond is guessed.
+    Of more than 20 000 sizes a random part is clustered.
+
+    Args:
+        sizes (ndarray): (n, 2) sizes (w, h) in px.
+        generator (MetaAnchorGenerator): The anchors of the training; its
+            strides are taken for square.
+        number (int, optional): Anchors of a level. Defaults to the
+            :func:`knee` of the mean IoU against their number.
+        per_level (bool): Whether every level gets clusters of its own boxes,
+            where it has enough of them, or all levels share theirs. Defaults
+            to False.
+        seed (int): Of :func:`dimension_clusters`, and of that part.
+
+    Returns:
+        list[list[tuple[float, float]]]: Sizes (w, h) in px, one list a
+        level, for :func:`customize_anchors`.
+
+    Raises:
+        ValueError: See :func:`dimension_clusters`.
+    """
+    sizes = _check_sizes(sizes)
+    strides = np.array([stride[0] for stride in generator.strides], float)
+    growth = strides / strides.min()
+    unit = np.prod(generator.standard_box) ** 0.5 * growth
+    size = np.sqrt(np.prod(sizes, axis=1))
+    level = np.abs(np.log(size[:, None] / unit)).argmin(1)
+    relative = sizes / growth[level, None]
+    trained = np.concatenate(
+        [
+            shapes.prod(1).sqrt().numpy() / times
+            for shapes, times in zip(
+                generator.base_shapes, growth, strict=True
+            )
+        ]
+    )
+    scale = np.sqrt(relative.prod(1))
+    within = scale.clip(trained.min(), trained.max())
+    relative = relative * (within / scale)[:, None]
+    part = _part(relative, seed)
+    if number is None:
+        number = knee(part, seed)
+    shared = dimension_clusters(part, number, seed)
+    anchors = []
+    for index, times in enumerate(growth):
+        clusters = shared
+        if per_level:
+            own = _part(relative[level == index], seed)
+            if len(np.unique(own, axis=0)) >= number:
+                clusters = dimension_clusters(own, number, seed)
+        anchors.append([tuple(s) for s in (clusters * times).tolist()])
+    return anchors
+
+
+def knee(sizes: np.ndarray, seed: int = 0, most: int = 15) -> int:
+    """The number of clusters after which the mean IoU rises little.
+
+    It is the one whose point lies farthest above the straight line from the
+    first to the last, in a plot of the mean IoU against the number. Of more
+    than 20 000 sizes a random part is enough to tell.
+
+    Args:
+        sizes (ndarray): (n, 2) sizes (w, h) in px.
+        seed (int): Of :func:`dimension_clusters`.
+        most (int): The largest number tried. Defaults to 15.
+
+    Returns:
+        int: The number.
+    """
+    sizes = _part(sizes, seed)
+    most = min(most, len(np.unique(sizes, axis=0)))
+    numbers = np.arange(1, most + 1)
+    scores = np.array(
+        [
+            mean_iou(sizes, dimension_clusters(sizes, n, seed))
+            for n in tqdm(numbers, 'numbers of clusters')
+        ]
+    )
+    line = np.linspace(scores[0], scores[-1], most)
+    return int(numbers[(scores - line).argmax()])
+
+
+def shape_iou(sizes: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """IoU of boxes at the same centre.
+
+    Args:
+        sizes (ndarray): (n, 2) sizes (w, h).
+        clusters (ndarray): (k, 2) sizes (w, h).
+
+    Returns:
+        ndarray: (n, k) IoU.
+    """
+    overlap = np.minimum(sizes[:, None], clusters).prod(-1)
+    union = sizes.prod(1)[:, None] + clusters.prod(1) - overlap
+    return overlap / union
+
+
+def mean_iou(sizes: np.ndarray, clusters: np.ndarray) -> float:
+    """Mean of the highest IoU of shapes that every box has with a cluster."""
+    return float(shape_iou(sizes, clusters).max(1).mean())
+
+
+def _part(sizes: np.ndarray, seed: int) -> np.ndarray:
+    """All sizes, or as many of them as can be clustered in minutes."""
+    if len(sizes) <= MOST_SIZES:
+        return sizes
+    rng = np.random.default_rng(seed)
+    return rng.choice(sizes, MOST_SIZES, replace=False)
+
+
+def _check_sizes(sizes: np.ndarray) -> np.ndarray:
+    """(n, 2) sizes in px, all of which a box can have."""
+    sizes = np.asarray(sizes, dtype=float).reshape(-1, 2)
+    bad = ~((sizes > 0) & np.isfinite(sizes)).all(1)
+    if bad.any():
+        raise ValueError(
+            'sizes must be positive and finite (w, h) in px, got '
+            f'{sizes[bad][0].tolist()}'
+        )
+    return sizes
+
+
+def _run(rng, sizes, number):
+    """One start, moved until nothing changes."""
+    clusters = sizes[rng.integers(len(sizes), size=1)]
+    while len(clusters) < number:
+        distance = 1 - shape_iou(sizes, clusters).max(1)
+        share = distance**2 / (distance**2).sum()
+        clusters = np.vstack(
+            [clusters, sizes[rng.choice(len(sizes), p=share)]]
+        )
+    for _ in range(MAX_ROUNDS):
+        iou = shape_iou(sizes, clusters)
+        members = iou.argmax(1)
+        # A cluster that lost all its boxes moves to one that fits badly.
+        spare = iter(sizes[iou.max(1).argsort()])
+        groups = [sizes[members == i] for i in range(number)]
+        moved = np.stack(
+            [group.mean(0) if len(group) else next(spare) for group in groups]
+        )
+        if (moved == clusters).all():
+            break
+        clusters = moved
+    return clusters

@@ -1,0 +1,242 @@
+"""Customising the anchors of a built model."""
+
+import ast
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from mmdet.registry import TASK_UTILS
+from mmengine.config import Config
+from mmengine.logging import print_log
+from torch import nn
+
+from ..method.prior_generator import MetaAnchorGenerator, Shapes
+from ..runtime.files import read_json, write_json
+
+Anchors = Mapping | Shapes
+FORMAT, VERSION = 'anchors_version', 1  # of anchors files
+
+
+def customize_anchors(model: nn.Module, anchors: Anchors) -> None:
+    """Make a trained MetaAnchor model predict with other anchors.
+
+    Nothing is retrained: the weights of the new anchors' functions are
+    generated from their shapes. The standard box stays the one that the
+    model was trained with.
+
+    Args:
+        model (nn.Module): A detector with a MetaAnchor head, or the head, or
+            a wrapper of either.
+        anchors (dict | list[list[tuple[float, float]]]): Either the config
+            of an anchor generator, whose ``type`` and ``strides`` default to
+            ``MetaAnchorGenerator`` and to the strides of the model, or
+            explicit sizes in px, ``(w, h)``, one list a level, lowest level
+            first. The centres stay those of the model, unless the config
+            gives ``centers`` or ``center_offset``, or its source of anchors
+            (``priors``, or a ``type`` other than ``MetaAnchorGenerator``
+            and ``AnchorGenerator``) places them by a rule of its own; a
+            warning tells when they move.
+
+    Raises:
+        TypeError: The model has no MetaAnchor head (a stock one, say), or
+            ``anchors`` is neither a dict nor a list.
+        ValueError: Bad sizes, or levels that do not match the model's.
+    """
+    for head in find_heads(model):
+        head.set_prior_generator(build_anchors(anchors, head.prior_generator))
+
+
+def find_heads(model: nn.Module) -> list[nn.Module]:
+    """The MetaAnchor heads of a model, or of a wrapper of one.
+
+    Raises:
+        TypeError: It has none, being a stock one, say.
+    """
+    heads = [m for m in model.modules() if hasattr(m, 'set_prior_generator')]
+    if not heads:
+        raise TypeError(
+            f'{type(model).__name__} has no MetaAnchor head, so its anchors '
+            'cannot be customised; train it with MetaRetinaHead'
+        )
+    return heads
+
+
+@contextmanager
+def restored_anchors(model: nn.Module) -> Iterator[None]:
+    """Give a model the anchors that it has now back at the end.
+
+    Args:
+        model (nn.Module): As for :func:`customize_anchors`, which may be
+            called inside the ``with`` block.
+
+    Raises:
+        TypeError: The model has no MetaAnchor head.
+    """
+    before = [(head, head.prior_generator) for head in find_heads(model)]
+    try:
+        yield
+    finally:
+        for head, generator in before:
+            head.set_prior_generator(generator)
+
+
+def build_anchors(
+    anchors: Anchors, trained: MetaAnchorGenerator
+) -> MetaAnchorGenerator:
+    """Generator of anchors; what they do not say comes from another one.
+
+    Args:
+        anchors (dict | list[list[tuple[float, float]]]): As for
+            :func:`customize_anchors`.
+        trained (MetaAnchorGenerator): Strides, centres and jitter.
+
+    Returns:
+        MetaAnchorGenerator: A new one.
+
+    Raises:
+        TypeError: ``anchors`` is neither a dict nor a list.
+        ValueError: Bad sizes, or levels that do not match.
+    """
+    centers = [tuple(c[0].tolist()) for c in trained.base_centers]
+    if isinstance(anchors, Mapping):
+        cfg = {
+            'type': 'MetaAnchorGenerator',
+            'strides': trained.strides,
+            **anchors,
+        }
+        # Another number of levels is for set_prior_generator to refuse.
+        if (
+            cfg['type'] in ('MetaAnchorGenerator', 'AnchorGenerator')
+            and not cfg.keys() & {'priors', 'centers', 'center_offset'}
+            and len(cfg['strides']) == len(centers)
+        ):
+            cfg['centers'] = centers
+        if cfg['type'] != 'MetaAnchorGenerator':
+            cfg = dict(type='MetaAnchorGenerator', priors=cfg)
+    elif isinstance(anchors, Sequence) and not isinstance(anchors, str):
+        cfg = dict(
+            type='MetaAnchorGenerator',
+            strides=trained.strides,
+            shapes=anchors,
+            centers=centers,
+        )
+    else:
+        raise TypeError(
+            'anchors must be a config dict or [[(w, h), ...], ...] in px, '
+            f'got {anchors!r}'
+        )
+    cfg.setdefault('jitter', trained.jitter)
+    generator = TASK_UTILS.build(cfg)
+    _warn_of_moved_centers(generator, trained)
+    return generator
+
+
+def list_shapes(generator: MetaAnchorGenerator) -> list[list[tuple]]:
+    """The sizes (w, h) in px of all anchors, one list a level."""
+    return [
+        [tuple(size) for size in level.tolist()]
+        for level in generator.base_shapes
+    ]
+
+
+def read_generator(cfg: Config) -> MetaAnchorGenerator:
+    """The anchors that the config of a detector trains with, stock or ours.
+
+    Raises:
+        ValueError: The config has no ``model.bbox_head.anchor_generator``.
+    """
+    head = cfg.get('model', {}).get('bbox_head', {})
+    if 'anchor_generator' not in head:
+        raise ValueError(
+            f'{cfg.filename} has no model.bbox_head.anchor_generator'
+        )
+    priors = head['anchor_generator']
+    if priors['type'] != 'MetaAnchorGenerator':
+        priors = dict(type='MetaAnchorGenerator', priors=priors)
+    return TASK_UTILS.build(priors)
+
+
+def _warn_of_moved_centers(
+    generator: MetaAnchorGenerator, trained: MetaAnchorGenerator
+) -> None:
+    """The code holds no position: a model cannot know of a moved centre."""
+    for new, old in zip(
+        generator.base_centers, trained.base_centers, strict=False
+    ):
+        if not torch.allclose(new, old[:1], atol=0.5):
+            print_log(
+                'The anchors are centred at (x, y) = '
+                f'{tuple(new[0].tolist())} px of a cell, those of the model '
+                f'at {tuple(old[0].tolist())}; its boxes will be off by the '
+                'difference.',
+                logger='current',
+                level=logging.WARNING,
+            )
+            return
+
+
+def parse_anchors(text: str) -> Anchors:
+    """Read anchors for :func:`customize_anchors` from a command line.
+
+    Args:
+        text (str): A literal, e.g. ``[[(32, 32)], [(64, 64)]]`` or
+            ``{'scales': [4], 'ratios': [0.5, 1, 2]}``, or the name of a
+            JSON file, see :func:`read_anchors`.
+
+    Raises:
+        FileNotFoundError: ``text`` names a JSON file that is not there.
+        ValueError: It is neither a literal nor the name of such a file.
+    """
+    if text.endswith('.json'):
+        return read_anchors(text)
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        raise ValueError(
+            'anchors must be a literal such as [[(32, 32)], [(64, 64)]] or '
+            "{'scales': [4], 'ratios': [1.0]}, or a .json file, got "
+            f'{text!r}'
+        ) from None
+
+
+def read_anchors(path: str | Path) -> Anchors:
+    """Read an anchors file.
+
+    Args:
+        path (str | Path): A JSON file as :func:`write_anchors` makes it, or
+            one that holds nothing but the anchors.
+
+    Returns:
+        dict | list: Anchors for :func:`customize_anchors`.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        ValueError: It is not JSON, or of another version.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or FORMAT not in content:
+        return content
+    if content[FORMAT] != VERSION:
+        raise ValueError(
+            f'{path} is an anchors file of version {content[FORMAT]}, and '
+            f'only version {VERSION} can be read'
+        )
+    return content['anchors']
+
+
+def write_anchors(path: str | Path, anchors: Anchors, **notes) -> None:
+    """Write an anchors file, in one go.
+
+    It is JSON, ``{"anchors_version": 1, "anchors": ...}``, with ``notes``
+    beside them for whoever reads it.
+
+    Args:
+        path (str | Path): The file.
+        anchors (dict | list[list[tuple[float, float]]]): As
+            :func:`customize_anchors` takes them.
+        **notes: How they were found, JSON values.
+    """
+    content = {FORMAT: VERSION, 'anchors': anchors, **notes}
+    write_json(Path(path), content)

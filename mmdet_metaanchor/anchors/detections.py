@@ -1,0 +1,175 @@
+"""What many sets of anchors detect, from one pass of the network."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from ..method.prior_generator import MetaAnchorGenerator
+from .customize import build_anchors, list_shapes, restored_anchors
+
+# (w, h) in px, one list a level.
+AnchorSet = Sequence[Sequence[tuple[float, float]]]
+# Scores computed at once: 64 MB in single precision.
+MAX_SCORES = 2**24
+
+
+def take_apart(generator: MetaAnchorGenerator) -> list[AnchorSet]:
+    """A set of one anchor a level for every anchor of a generator."""
+    levels = list_shapes(generator)
+    return [[[size] for size in sizes] for sizes in zip(*levels, strict=True)]
+
+
+def unite(sets: Sequence[AnchorSet]) -> list[list[tuple[float, float]]]:
+    """One set of the anchors of several, in their order."""
+    levels = zip(*sets, strict=True)
+    return [[anchor for part in parts for anchor in part] for parts in levels]
+
+
+@torch.no_grad()
+def collect_detections(
+    model: nn.Module,
+    loader: DataLoader,
+    sets: Sequence[AnchorSet],
+    most: int,
+) -> list[list[InstanceData]]:
+    """What every set of anchors detects, before suppression.
+
+    The network runs once an image up to the towers of the head; the last
+    convolutions run once for many sets, as those of one large set.
+
+    Args:
+        model (nn.Module): A detector with a :class:`MetaRetinaHead`.
+        loader (DataLoader): Images as a test loader gives them.
+        sets (Sequence[AnchorSet]): The sets.
+        most (int): Detections kept of an image, for every anchor that a
+            level of the set has, those of the highest scores: what bounds
+            the memory. Not for every set, or one that is spread over several
+            would be allowed more.
+
+    Returns:
+        list[list[InstanceData]]: ``[set][image]``: ``bboxes`` (m, 4),
+        ``(x1, y1, x2, y2)`` in px of the original image, ``scores`` and
+        ``labels``, (m,), on the CPU; ``img_id`` is in their metainfo.
+    """
+    head = model.bbox_head
+    trained = head.prior_generator
+    model.eval()
+    found = [[] for _ in sets]
+    with restored_anchors(model):
+        for batch in tqdm(loader, 'images', unit='batch'):
+            batch = model.data_preprocessor(batch, False)
+            metas = [sample.metainfo for sample in batch['data_samples']]
+            feats = model.extract_feat(batch['inputs'])
+            towers = (
+                [head.cls_convs(feat) for feat in feats],
+                [head.reg_convs(feat) for feat in feats],
+            )
+            scores_an_anchor = head.cls_out_channels * sum(
+                feat[:, 0].numel() for feat in feats
+            )
+            for group in _groups(sets, MAX_SCORES // scores_an_anchor):
+                members = [sets[i] for i in group]
+                owners = _owners(members)
+                head.set_prior_generator(
+                    build_anchors(unite(members), trained)
+                )
+                for image in _detect(head, towers, owners, metas, len(group)):
+                    for index, result in zip(group, image, strict=True):
+                        anchors = max(map(len, sets[index]))
+                        found[index].append(result[: most * anchors].cpu())
+    return found
+
+
+def _groups(sets: Sequence[AnchorSet], most: int) -> Iterator[list[int]]:
+    """Indices of sets, in groups of up to ``most`` anchors a level."""
+    group, anchors = [], 0
+    for index, levels in enumerate(sets):
+        anchors += len(levels[0])
+        if group and anchors > most:
+            yield group
+            group, anchors = [], len(levels[0])
+        group.append(index)
+    yield group
+
+
+def _owners(sets: Sequence[AnchorSet]) -> list[Tensor]:
+    """The set of every anchor of united sets, level by level."""
+    return [
+        torch.arange(len(parts)).repeat_interleave(
+            torch.tensor([len(part) for part in parts])
+        )
+        for parts in zip(*sets, strict=True)
+    ]
+
+
+def _detect(
+    head: nn.Module,
+    towers: tuple[list[Tensor], list[Tensor]],
+    owners: list[Tensor],
+    metas: Sequence[dict],
+    number: int,
+) -> Iterator[list[InstanceData]]:
+    """Detections of the head's anchors, for each image those of each set.
+
+    Args:
+        head (nn.Module): The head.
+        towers (tuple[list[Tensor], list[Tensor]]): Their outputs, (N,
+            channels, h, w), one a level, for classes and for boxes.
+        owners (list[Tensor]): (A,) set of every anchor, one a level.
+        metas (Sequence[dict]): Of the N images.
+        number (int): Number of sets.
+
+    Yields:
+        list[InstanceData]: One a set, by falling score.
+    """
+    codes = head.prior_generator.codes()
+    outputs = [
+        head.retina_cls(towers[0], codes),
+        head.retina_reg(towers[1], codes),
+    ]
+    sizes = [level.shape[-2:] for level in outputs[0]]
+    grids = head.prior_generator.grid_priors(
+        sizes, device=outputs[0][0].device
+    )
+    for image, meta in enumerate(metas):
+        levels = []
+        for logits, deltas, priors, owner in zip(
+            *outputs, grids, owners, strict=True
+        ):
+            logits, deltas = (
+                level[image].permute(1, 2, 0).reshape(len(priors), -1)
+                for level in (logits, deltas)
+            )
+            scores = (
+                logits.sigmoid()
+                if head.use_sigmoid_cls
+                else logits.softmax(-1)[:, :-1]
+            )
+            prior, label = (scores > head.test_cfg.score_thr).nonzero().t()
+            levels.append(
+                InstanceData(
+                    bboxes=head.bbox_coder.decode(
+                        priors[prior], deltas[prior], meta['img_shape']
+                    ),
+                    scores=scores[prior, label],
+                    labels=label,
+                    owners=owner.to(prior.device)[prior % len(owner)],
+                )
+            )
+        every = head._bbox_post_process(
+            InstanceData.cat(levels),
+            head.test_cfg,
+            rescale=True,
+            with_nms=False,
+            img_meta=meta,
+        )
+        every = every[every.scores.argsort(descending=True)]
+        every.set_metainfo(dict(img_id=meta['img_id']))
+        sets = [every[every.owners == index] for index in range(number)]
+        for one in sets:
+            one.pop('owners')
+        yield sets

@@ -1,0 +1,137 @@
+"""What is exported of a RetinaNet: from pixels to outputs or to boxes."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmdet.models.dense_heads import RetinaHead
+from mmengine.model import ImgDataPreprocessor
+from torch import Tensor, nn
+
+from ..heads.retina import MetaRetinaHead
+
+
+class DetectorNetwork(nn.Module):
+    """From pixels to the outputs of the head, or to boxes and scores.
+
+    Normalises and pads the images as the detector's data preprocessor does.
+
+    Args:
+        model (nn.Module): A single-stage detector with a stock
+            :class:`RetinaHead`, on the CPU. It is put in evaluation mode.
+        decode (bool): Whether the outputs are boxes and scores.
+
+    Raises:
+        TypeError: The model is another one.
+        ValueError: ``decode``, and the scores are not sigmoids.
+    """
+
+    def __init__(self, model: nn.Module, decode: bool = False) -> None:
+        head = getattr(model, 'bbox_head', None)
+        if isinstance(head, MetaRetinaHead):
+            raise TypeError(
+                'the weights of a MetaRetinaHead are generated: bake it first '
+                'with tools/bake_anchors.py'
+            )
+        if not isinstance(head, RetinaHead):
+            raise TypeError(
+                'only a detector with a RetinaHead can be exported, got '
+                f'{type(model).__name__} with a {type(head).__name__}'
+            )
+        if not isinstance(model.data_preprocessor, ImgDataPreprocessor):
+            raise TypeError(
+                'the data_preprocessor of the model must be an '
+                'ImgDataPreprocessor, got '
+                f'{type(model.data_preprocessor).__name__}'
+            )
+        if decode and not head.use_sigmoid_cls:
+            raise ValueError(
+                'only sigmoid scores can be decoded, and the loss_cls of the '
+                'head has use_sigmoid=False'
+            )
+        super().__init__()
+        self.model = model
+        self.decode = decode
+        # The exporter gives every part the mode of the whole in the end.
+        self.eval()
+
+    @property
+    def dynamic_axes(self) -> dict[str, dict[int, str]]:
+        """Name of every output, in order, and of its axes that vary."""
+        if self.decode:
+            # The last axes do not vary, but PyTorch does not infer that, and
+            # would name them after its nodes.
+            return dict(
+                boxes={0: 'batch', 1: 'priors', 2: 'x1y1x2y2'},
+                scores={0: 'batch', 1: 'priors', 2: 'classes'},
+            )
+        return {
+            f'{name}_{level}': {
+                0: 'batch',
+                2: f'height_{level}',
+                3: f'width_{level}',
+            }
+            for name in ('cls_score', 'bbox_pred')
+            for level in range(self.model.bbox_head.prior_generator.num_levels)
+        }
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Run the detector, up to NMS at most.
+
+        Args:
+            images (Tensor): (N, 3, H, W) values of pixels, 0 to 255, as
+                float, with the channels that the detector's pipeline reads,
+                which are BGR unless it says otherwise. H and W are free.
+
+        Returns:
+            tuple[Tensor, ...]: With ``decode``: boxes (N, n, 4) as
+            (x1, y1, x2, y2) in px of the images, clipped to them where the
+            coder clips, and scores (N, n, C) in [0, 1], n being the priors of
+            all levels, C the classes. Else, for every level of (h, w) cells
+            and A priors a cell, logits (N, A * C, h, w), and then, for every
+            level, encoded boxes (N, A * 4, h, w), both as the head gives
+            them.
+        """
+        cls_scores, bbox_preds = self.model(
+            self._preprocess(images), mode='tensor'
+        )
+        if not self.decode:
+            return *cls_scores, *bbox_preds
+        head = self.model.bbox_head
+        priors = head.prior_generator.grid_priors(
+            [score.shape[-2:] for score in cls_scores], device=images.device
+        )
+        scores = _one_row_a_prior(cls_scores, head.cls_out_channels)
+        deltas = _one_row_a_prior(bbox_preds, head.bbox_coder.encode_size)
+        # Coders decode flat lists. While PyTorch exports, that of MMDetection
+        # 3 cannot clip: it imports a module that is gone.
+        boxes = head.bbox_coder.decode(
+            torch.cat(priors).repeat(images.shape[0], 1), deltas.flatten(0, 1)
+        )
+        if getattr(head.bbox_coder, 'clip_border', False):
+            boxes = _clip(boxes, *images.shape[-2:])
+        return boxes.reshape(images.shape[0], -1, 4), scores.sigmoid()
+
+    def _preprocess(self, images: Tensor) -> Tensor:
+        """What the data preprocessor does, for sizes known when it runs."""
+        steps = self.model.data_preprocessor
+        height, width = images.shape[-2:]
+        if steps._channel_conversion:
+            images = images[:, [2, 1, 0]]
+        if steps._enable_normalize:
+            images = (images - steps.mean) / steps.std
+        right = -width % steps.pad_size_divisor
+        bottom = -height % steps.pad_size_divisor
+        return F.pad(images, (0, right, 0, bottom), value=steps.pad_value)
+
+
+def _one_row_a_prior(levels: Sequence[Tensor], channels: int) -> Tensor:
+    """Levels of (N, A * channels, h, w) to (N, priors, channels)."""
+    rows = [level.permute(0, 2, 3, 1).flatten(1) for level in levels]
+    return torch.cat(rows, 1).reshape(levels[0].shape[0], -1, channels)
+
+
+def _clip(boxes: Tensor, height: int, width: int) -> Tensor:
+    x = boxes[..., 0::2].clamp(min=0).clamp(max=width)
+    y = boxes[..., 1::2].clamp(min=0).clamp(max=height)
+    return torch.stack([x, y], -1).flatten(-2)

@@ -1,0 +1,1 @@
+"""MetaAnchor heads, a file for each family of detectors."""

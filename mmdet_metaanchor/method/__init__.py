@@ -1,0 +1,1 @@
+"""The paper: priors, codes, anchor functions and what heads share."""

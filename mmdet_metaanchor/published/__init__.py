@@ -1,0 +1,1 @@
+"""The rules of other anchor systems, by their names."""

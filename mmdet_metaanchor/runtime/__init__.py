@@ -1,0 +1,1 @@
+"""What tools run on: the stack, command lines, runners, checkpoints, files."""

@@ -1,0 +1,205 @@
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmdet.registry import TASK_UTILS
+
+from mmdet_metaanchor import dimension_clusters, read_anchors
+from mmdet_metaanchor.anchors import clusters
+from mmdet_metaanchor.anchors.clusters import (
+    cluster_anchors,
+    knee,
+    mean_iou,
+    shape_iou,
+)
+from mmdet_metaanchor.anchors.customize import build_anchors
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = ROOT / 'configs' / 'digits' / 'meta-retinanet_r18-w32_digits.py'
+
+
+def test_shape_iou_by_hand():
+    # (4, 2) and (2, 4): 2 * 2 / (8 + 8 - 4); (4, 2) and (4, 4): 8 / 16
+    iou = shape_iou(np.array([[4.0, 2]]), np.array([[2.0, 4], [4, 4]]))
+    np.testing.assert_allclose(iou, [[1 / 3, 1 / 2]])
+
+
+def test_finds_what_is_there():
+    rng = np.random.default_rng(0)
+    true = np.array([[10.0, 30], [40, 20], [100, 120]])
+    sizes = true.repeat(50, 0) * rng.uniform(0.95, 1.05, (150, 2))
+    np.testing.assert_allclose(dimension_clusters(sizes, 3), true, rtol=0.02)
+
+
+def test_one_cluster_is_the_mean():
+    sizes = np.array([[10.0, 20], [20, 10], [30, 30]])
+    np.testing.assert_allclose(dimension_clusters(sizes, 1), [[20, 20]])
+
+
+def test_as_many_clusters_as_sizes_fit_all():
+    sizes = np.array([[10.0, 20], [20, 10], [30, 30], [30, 30]])
+    clusters = dimension_clusters(sizes, 3)
+    assert mean_iou(sizes, clusters) == 1
+    assert clusters.prod(1).tolist() == [200, 200, 900]
+
+
+def test_more_clusters_fit_better_and_the_seed_decides():
+    sizes = np.exp(np.random.default_rng(0).uniform(2, 5, (300, 2)))
+    scores = [
+        mean_iou(sizes, dimension_clusters(sizes, number))
+        for number in (1, 2, 4, 8)
+    ]
+    assert scores == sorted(scores)
+    first, again = (dimension_clusters(sizes, 5, seed=3) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+
+
+def test_input_is_not_changed():
+    sizes = np.array([[10.0, 20], [20, 10], [30, 30]])
+    copy = sizes.copy()
+    dimension_clusters(sizes, 2)
+    np.testing.assert_array_equal(sizes, copy)
+
+
+@pytest.mark.parametrize('bad', [0, -3, float('nan'), float('inf')])
+def test_refuses_sizes(bad, generator):
+    sizes = [[10, 10], [10, bad]]
+    message = re.escape(f'got [10.0, {float(bad)}]')
+    with pytest.raises(ValueError, match=message):
+        dimension_clusters(sizes, 1)
+    with pytest.raises(ValueError, match=message):
+        cluster_anchors(sizes, generator, 1)
+
+
+@pytest.mark.parametrize('number', [0, 3])
+def test_refuses_number(number):
+    with pytest.raises(ValueError, match=f'2 distinct sizes, got {number}'):
+        dimension_clusters([[10, 10], [10, 20], [10, 20]], number)
+
+
+@pytest.fixture
+def generator():
+    return TASK_UTILS.build(
+        dict(
+            type='MetaAnchorGenerator',
+            strides=[8, 16, 32],
+            scales=[3, 4, 6],
+            ratios=[1.0],
+        )
+    )
+
+
+def test_sizes_beyond_the_trained_ones_are_drawn_in(generator):
+    """At stride 8 the trained ones are 24 to 48 px, at stride 32 96 to 192."""
+    small, wide, large = [6.0, 6], [12.0, 3], [500.0, 500]
+    sizes = np.array([small, wide, large]).repeat(5, 0)
+    anchors = cluster_anchors(sizes, generator, 3)
+    # 24 px; 48 * 12 = 24 ** 2; 192 px, which is 48 px at stride 8
+    np.testing.assert_allclose(
+        sorted(anchors[0]), [(24, 24), (48, 12), (48, 48)]
+    )
+
+
+def test_levels_share_clusters_relative_to_their_strides(generator):
+    # The standard box is of 34.7 px at stride 8, 69 at 16, 139 at 32.
+    small, tall = np.array([[32.0, 32]]), np.array([[24.0, 48]])
+    sizes = np.vstack([small, tall * 2, small * 4]).repeat(5, 0)
+    anchors = cluster_anchors(sizes, generator, 2)
+    np.testing.assert_allclose(anchors[0], [[32, 32], [24, 48]])
+    np.testing.assert_allclose(anchors[1], [[64, 64], [48, 96]])
+    np.testing.assert_allclose(anchors[2], [[128, 128], [96, 192]])
+    codes = cluster_codes(anchors)
+    np.testing.assert_allclose(codes[1], codes[0])
+
+
+def test_levels_may_have_their_own(generator):
+    rng = np.random.default_rng(0)
+    small = np.array([30.0, 40]) * rng.uniform(0.9, 1.1, (40, 2))
+    large = np.array([150.0, 90]) * rng.uniform(0.9, 1.1, (40, 2))
+    sizes = np.vstack([small, large])
+    anchors = cluster_anchors(sizes, generator, 1, per_level=True)
+    np.testing.assert_allclose(anchors[0], [[30, 40]], rtol=0.05)
+    np.testing.assert_allclose(anchors[2], [[150, 90]], rtol=0.05)
+    # No box is of the middle level: it takes what all share.
+    shared = cluster_anchors(sizes, generator, 1)
+    assert anchors[1] == shared[1]
+
+
+def cluster_codes(anchors):
+    return [
+        np.log(np.array(level) / (32 * 2**i))
+        for i, level in enumerate(anchors)
+    ]
+
+
+def test_knee_finds_the_number_of_clusters():
+    rng = np.random.default_rng(0)
+    true = np.array([[10.0, 30], [40, 20], [100, 120]])
+    sizes = true.repeat(50, 0) * rng.uniform(0.95, 1.05, (150, 2))
+    assert knee(sizes, most=8) == 3
+
+
+@pytest.fixture
+def tried(monkeypatch):
+    """How many sizes are clustered each time, where 60 are the most."""
+    monkeypatch.setattr(clusters, 'MOST_SIZES', 60)
+    tried = []
+    monkeypatch.setattr(
+        clusters,
+        'dimension_clusters',
+        lambda sizes, number, seed: (
+            tried.append(len(sizes)) or dimension_clusters(sizes, number, seed)
+        ),
+    )
+    return tried
+
+
+def test_a_part_of_many_sizes_tells_their_number(tried):
+    rng = np.random.default_rng(0)
+    true = np.array([[10.0, 30], [40, 20], [100, 120]])
+    sizes = true.repeat(50, 0) * rng.uniform(0.95, 1.05, (150, 2))
+    assert knee(sizes, most=8) == 3
+    assert tried == [60] * 8
+
+
+def test_a_part_of_many_sizes_is_clustered(generator, tried):
+    """Of 100 at stride 8 and of 40 at stride 32; those of all come first."""
+    rng = np.random.default_rng(0)
+    true = np.array([[30.0, 40], [150, 90]]).repeat([100, 40], 0)
+    sizes = true * rng.uniform(0.9, 1.1, (140, 2))
+    anchors = cluster_anchors(sizes, generator, 1, per_level=True)
+    assert tried == [60, 60, 40]
+    np.testing.assert_allclose(anchors[0], [[30, 40]], rtol=0.05)
+    np.testing.assert_allclose(anchors[2], [[150, 90]], rtol=0.05)
+
+
+def test_model_takes_them(generator):
+    sizes = np.exp(np.random.default_rng(0).uniform(3, 5, (100, 2)))
+    anchors = cluster_anchors(sizes, generator, 3)
+    again = build_anchors(anchors, generator)
+    assert again.num_base_priors == [3, 3, 3]
+
+
+def test_tool_makes_the_folder(tmp_path, monkeypatch):
+    boxes, out = tmp_path / 'boxes.json', tmp_path / 'new' / 'out.json'
+    # Not a class of the digits: it has no part in the cluster.
+    boxes.write_text(
+        '{"images": [{"id": 1, "file_name": "", "width": 256, "height": 192}],'
+        '"categories": [{"id": 1, "name": "7"}, {"id": 2, "name": "cow"}],'
+        '"annotations": ['
+        '{"image_id": 1, "category_id": 1, "bbox": [0, 0, 20, 30]},'
+        '{"image_id": 1, "category_id": 2, "bbox": [0, 0, 90, 90]}]}'
+    )
+    words = ['cluster_anchors.py', CONFIG, boxes, out, '--number', 1]
+    monkeypatch.setattr(sys, 'argv', list(map(str, words)))
+    runpy.run_path(ROOT / 'tools' / words[0], run_name='__main__')
+    np.testing.assert_allclose(read_anchors(out)[0], [[20, 30]])
+
+
+def test_tool_makes_no_folder_on_bad_input(tmp_path, fail):
+    out = tmp_path / 'new' / 'out.json'
+    assert 'no.json' in fail('cluster_anchors.py', CONFIG, 'no.json', out)
+    assert not out.parent.exists()

@@ -1,0 +1,177 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from mmdet.registry import TASK_UTILS
+from mmdet.structures.bbox import bbox_overlaps
+
+from mmdet_metaanchor.anchors.boxes import Boxes, read_boxes
+from mmdet_metaanchor.anchors.cover import (
+    cover,
+    draw_cover,
+    summarise,
+    unreached,
+)
+
+GENERATOR = dict(
+    type='AnchorGenerator',
+    strides=[8, 16, 32],
+    scales=[2, 3],
+    ratios=[0.5, 1.0, 2.0],
+)
+
+
+def random_boxes(number, width=100, height=60):
+    rng = np.random.default_rng(0)
+    size = np.exp(rng.uniform(1, 4, (number, 2)))
+    middle = rng.uniform(0, (width, height), (number, 2))
+    return Boxes(
+        np.hstack([middle - size / 2, middle + size / 2]),
+        np.tile([float(width), height], (number, 1)),
+        size.prod(1),
+        rng.integers(2, size=number),
+        ['a.jpg'] * number,
+        ['cat', 'dog'],
+    )
+
+
+@pytest.mark.parametrize('center_offset', [0.0, 0.5])
+def test_equals_the_best_of_all_priors(center_offset):
+    generator = TASK_UTILS.build(dict(GENERATOR, center_offset=center_offset))
+    boxes = random_boxes(200)
+    found = cover(boxes, generator)
+    # 60 x 100 px: 8 x 13, 4 x 7 and 2 x 4 cells
+    priors = generator.grid_priors([(8, 13), (4, 7), (2, 4)], device='cpu')
+    dense = [
+        bbox_overlaps(torch.from_numpy(boxes.boxes).float(), level).amax(1)
+        for level in priors
+    ]
+    expected = torch.stack(dense).amax(0)
+    np.testing.assert_allclose(found.iou, expected, atol=1e-5)
+    of_level = torch.stack(dense)[found.level, torch.arange(200)]
+    np.testing.assert_allclose(of_level, expected, atol=1e-5)
+
+
+def test_summary_by_hand():
+    # Anchors 16 x 16 at (0, 0), (8, 0), ...: the first box is one of them;
+    # the second is 64 high and 16 wide: 16 * 16 / 16 * 64 = 0.25, and 64 is
+    # 4 x 16, so that YOLOv5 does not reach it.
+    generator = TASK_UTILS.build(
+        dict(type='AnchorGenerator', strides=[8], scales=[2], ratios=[1.0])
+    )
+    boxes = Boxes(
+        np.array([[0.0, 0, 16, 16], [8, 8, 24, 72]]),
+        np.array([[100.0, 100], [100, 100]]),
+        np.array([256.0, 1024]),
+        np.array([0, 1]),
+        ['a.jpg', 'b.jpg'],
+        ['cat', 'dog', 'cow'],
+    )
+    found = cover(boxes, generator)
+    np.testing.assert_allclose(found.iou, [1, 0.25])
+    np.testing.assert_allclose(found.side_ratio, [1, 4])
+    rows = {row['group']: row for row in summarise(boxes, found)}
+    assert set(rows) == {'all', 'small', 'medium', 'cat', 'dog'}
+    assert rows['all'] == {
+        'group': 'all',
+        'boxes': 2,
+        'iou_0.4': 0.5,
+        'iou_0.5': 0.5,
+        'iou_0.6': 0.5,
+        'mean_iou': 0.625,
+        'best_possible_recall': 0.5,
+    }
+    assert rows['small']['mean_iou'] == rows['cat']['mean_iou'] == 1
+    (lost,) = unreached(boxes, found)
+    assert lost == dict(
+        file='b.jpg', class_name='dog', box=[8, 8, 24, 72], iou=0.25
+    )
+
+
+def test_picture(tmp_path):
+    generator = TASK_UTILS.build(GENERATOR)
+    boxes = random_boxes(20)
+    draw_cover(tmp_path / 'p.png', boxes, cover(boxes, generator), generator)
+    assert (tmp_path / 'p.png').read_bytes().startswith(b'\x89PNG')
+
+
+COCO = dict(
+    images=[dict(id=7, file_name='a.jpg', width=200, height=100)],
+    categories=[dict(id=3, name='cat'), dict(id=9, name='dog')],
+    annotations=[
+        dict(image_id=7, category_id=9, bbox=[10, 20, 40, 60]),
+        dict(image_id=7, category_id=3, bbox=[10, 20, 40, 60], iscrowd=1),
+        dict(image_id=7, category_id=3, bbox=[10, 20, 0.5, 60]),
+        dict(image_id=7, category_id=3, bbox=[300, 20, 40, 60]),
+    ],
+)
+
+
+def test_boxes_as_the_pipeline_resizes_them(tmp_path):
+    path = tmp_path / 'boxes.json'
+    path.write_text(json.dumps(COCO))
+    pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='mmdet.Resize', scale=(100, 100), keep_ratio=True),
+        dict(type='mmdet.PackDetInputs'),
+    ]
+    boxes = read_boxes(path, pipeline)  # half the size
+    assert boxes.boxes.tolist() == [[5, 10, 25, 40]]
+    assert boxes.image_sizes.tolist() == [[100, 50]]
+    assert boxes.areas.tolist() == [2400]
+    assert boxes.labels.tolist() == [1]
+    assert boxes.files == ['a.jpg']
+    assert boxes.classes == ['cat', 'dog']
+    assert read_boxes(path).boxes.tolist() == [[10, 20, 50, 80]]
+
+
+def test_boxes_of_the_classes_of_a_detector(tmp_path):
+    """In their order, and without those that its training leaves out."""
+    path = tmp_path / 'boxes.json'
+    extra = [
+        dict(image_id=7, category_id=3, bbox=[0, 0, 10, 10]),
+        dict(image_id=7, category_id=3, bbox=[0, 0, 20, 10], area=150),
+        dict(image_id=7, category_id=3, bbox=[0, 0, 30, 10], area=0),
+    ]
+    path.write_text(
+        json.dumps(dict(COCO, annotations=COCO['annotations'] + extra))
+    )
+    cats = read_boxes(path, classes=['cat'])
+    assert cats.classes == ['cat']
+    assert cats.sizes.tolist() == [[10, 10], [20, 10]]
+    assert cats.areas.tolist() == [100, 150]
+    both = read_boxes(path, classes=('dog', 'cat'))
+    assert both.labels.tolist() == [0, 1, 1]
+    with pytest.raises(ValueError, match='no boxes of the classes cow'):
+        read_boxes(path, classes=['cow'])
+
+
+@pytest.mark.parametrize('key', ['image_id', 'category_id'])
+def test_what_is_not_listed_is_named(tmp_path, key):
+    path = tmp_path / 'boxes.json'
+    bad = dict(dict(image_id=7, category_id=3, bbox=[1, 1, 5, 5]), **{key: 77})
+    path.write_text(json.dumps(dict(COCO, annotations=[bad])))
+    with pytest.raises(ValueError, match=f'boxes.json .*{key} 77'):
+        read_boxes(path)
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('{', 'is not JSON'),
+        ('[]', 'is not a COCO JSON'),
+        ('{"images": []}', 'is not a COCO JSON'),
+        (json.dumps(dict(COCO, annotations=[])), 'holds no boxes'),
+    ],
+)
+def test_bad_files(tmp_path, text, message):
+    path = tmp_path / 'boxes.json'
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f'boxes.json.*{message}'):
+        read_boxes(path)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match='none.json'):
+        read_boxes(tmp_path / 'none.json')

@@ -1,0 +1,264 @@
+"""The search merges what the network would detect with all anchors."""
+
+import random
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmengine.dataset import pseudo_collate
+from mmengine.structures import InstanceData
+from torch.utils.data import DataLoader
+
+from mmdet_metaanchor import customize_anchors
+from mmdet_metaanchor.anchors import scorer
+from mmdet_metaanchor.anchors.detections import collect_detections
+from mmdet_metaanchor.anchors.scorer import Scorer
+from mmdet_metaanchor.anchors.search import (
+    Log,
+    Step,
+    greedy_search,
+    paper_candidates,
+)
+
+STRIDES = (8, 16, 32, 64, 128)
+SETS = [
+    [[(2.5 * s, 4 * s), (3 * s, 3 * s)] for s in STRIDES],
+    [[(6 * s, 3 * s)] for s in STRIDES],
+]
+
+
+@pytest.fixture
+def build(load_config):
+    def build(**anchor_function):
+        cfg = load_config('custom/meta-retinanet_r18-w32_custom.py')
+        cfg.model.backbone.init_cfg = None
+        cfg.model.bbox_head.anchor_function = anchor_function
+        cfg.model.test_cfg.score_thr = 0.0
+        cfg.model.test_cfg.nms_pre = 100_000
+        model = MODELS.build(cfg.model)
+        for part in (model.bbox_head.retina_cls, model.bbox_head.retina_reg):
+            torch.nn.init.normal_(part.residual_layer.weight, std=0.05)
+        return model.eval()
+
+    return build
+
+
+@pytest.fixture
+def model(build):
+    return build()
+
+
+def images():
+    draw = torch.Generator().manual_seed(1)
+    samples = []
+    for index in range(3):
+        sample = DetDataSample(
+            metainfo=dict(
+                img_id=index,
+                img_shape=(64, 96),
+                ori_shape=(128, 192),
+                scale_factor=(0.5, 0.5),
+            )
+        )
+        image = torch.randint(256, (3, 64, 96), generator=draw)
+        samples.append(dict(inputs=image.byte(), data_samples=sample))
+    return samples
+
+
+def loader():
+    return DataLoader(images(), batch_size=2, collate_fn=pseudo_collate)
+
+
+@pytest.mark.parametrize('data_dependent', [False, True])
+def test_merged_equals_a_test_with_all_anchors(build, data_dependent):
+    model = build(data_dependent=data_dependent)
+    before = model.bbox_head.prior_generator
+    found = collect_detections(model, loader(), SETS, 100_000)
+    assert model.bbox_head.prior_generator is before
+    merged = Scorer(model.bbox_head, None, []).merge(found)
+    both = [a + b for a, b in zip(*SETS, strict=True)]
+    customize_anchors(model, both)
+    for image, actual in zip(images(), merged, strict=True):
+        batch = dict(
+            inputs=[image['inputs']], data_samples=[image['data_samples']]
+        )
+        (sample,) = model.test_step(batch)
+        expected = sample.pred_instances
+        assert len(actual) == len(expected) > 0
+        torch.testing.assert_close(actual.scores, expected.scores)
+        assert torch.equal(actual.labels, expected.labels)
+        torch.testing.assert_close(
+            actual.bboxes, expected.bboxes, rtol=1e-5, atol=1e-3
+        )
+
+
+def test_memory_is_bounded(model):
+    """SETS[0] has two anchors a level, SETS[1] one."""
+    found = collect_detections(model, loader(), SETS, 5)
+    for images, number in zip(found, (10, 5), strict=True):
+        assert [len(image) for image in images] == [number] * 3
+    more, _ = collect_detections(model, loader(), SETS, 10)
+    assert torch.equal(more[0].scores[:10], found[0][0].scores)
+
+
+def test_an_anchor_that_is_there_already_brings_nothing(model):
+    """Not even as many detections as another set may keep."""
+    copy = [level[:1] for level in SETS[0]]
+    (every,) = collect_detections(model, loader(), [copy], 100_000)
+    sets = collect_detections(model, loader(), [SETS[0], copy], len(every[0]))
+    scorer = Scorer(model.bbox_head, None, [])
+    alone, both = scorer.merge(sets[:1]), scorer.merge(sets)
+    for image, other in zip(alone, both, strict=True):
+        torch.testing.assert_close(
+            image.bboxes, other.bboxes, rtol=1e-5, atol=1e-3
+        )
+        torch.testing.assert_close(image.scores, other.scores)
+
+
+def test_candidates_of_the_paper(model):
+    sets = paper_candidates(model.bbox_head.prior_generator)
+    assert len(sets) == 7 * 23
+    # 16 px is the smallest size at stride 8: 16 * 2^(-1/5) to 16 * 2
+    areas = [w * h for ((w, h), *_), *_ in sets]
+    assert min(areas) ** 0.5 == pytest.approx(16 * 2**-0.2)
+    assert max(areas) ** 0.5 == pytest.approx(32)
+    ratios = sorted(h / w for ((w, h), *_), *_ in sets[:23])
+    assert ratios[0] == pytest.approx(1 / 3)
+    assert ratios[11] == pytest.approx(1)
+    assert ratios[-2:] == pytest.approx([2, 3])
+
+
+class Merged(float):
+    """What is left of sets after suppression."""
+
+
+class Sum:
+    """Stands for a scorer: a set is worth the number that it is."""
+
+    def merge(self, sets):
+        return Merged(sum(sets))
+
+    def score(self, detections):
+        return float(detections)
+
+
+class Rash(Sum):
+    """Takes every addition to what is left for a gain."""
+
+    def merge(self, sets):
+        rash = isinstance(sets[0], Merged)
+        return Merged(sum(sets) + 100 * rash)
+
+
+def search(worth, **kwargs):
+    kwargs = {'steps': 99, 'patience': 99, 'seed': 0, **kwargs}
+    return list(greedy_search(Sum(), 1.0, worth, **kwargs))
+
+
+def test_what_helps_is_kept():
+    worth = [0.5, -1.0, 0.0, 2.0]
+    steps = search(worth)
+    assert sorted(step.candidate for step in steps) == [0, 1, 2, 3]
+    assert {step.candidate for step in steps if step.kept} == {0, 3}
+    kept = [step.score for step in steps if step.kept]
+    assert kept == sorted(kept)
+    assert kept[-1] == 3.5
+
+
+def test_nothing_is_kept_that_does_not_raise_the_score_of_all():
+    worth = [0.5, -1.0, 0.0, 2.0]
+    steps = list(greedy_search(Rash(), 1.0, worth, 99, 99, 0))
+    assert {step.candidate for step in steps if step.kept} == {0, 3}
+    assert [s.score for s in steps if s.kept][-1] == 3.5
+
+
+def test_ends_after_failures_or_steps():
+    assert len(search([-1.0] * 9, patience=4)) == 4
+    assert len(search([1.0] * 9, steps=4)) == 4
+
+
+@pytest.mark.parametrize('done', [0, 3, 6])
+def test_goes_on_where_it_was_interrupted(done):
+    draw = random.Random(1)
+    worth = [draw.uniform(-1, 1) for _ in range(12)]
+    whole = search(worth, patience=5)
+    rest = search(worth, patience=5, done=whole[:done])
+    assert [s[0] for s in whole[:done] + rest] == [s[0] for s in whole]
+    assert [s.kept for s in whole[:done] + rest] == [s.kept for s in whole]
+
+
+def test_log_keeps_every_step(tmp_path):
+    path = tmp_path / 'search.json'
+    log = Log(path, dict(seed=0))
+    log.add(Step(3, 0.5, True))
+    log.add(Step(1, 0.4, False))
+    assert Log(path, dict(seed=0)).steps == [
+        Step(3, 0.5, True),
+        Step(1, 0.4, False),
+    ]
+    with pytest.raises(ValueError, match='search.json.*other settings'):
+        Log(path, dict(seed=1))
+
+
+@pytest.mark.parametrize('fast', [False, True])
+def test_score_is_that_of_coco(tiny_data, monkeypatch, fast):
+    """One class is found with an IoU of 0.68, the other one is not.
+
+    A box of the same place and height, and 0.68 of the width, passes the
+    thresholds 0.5, 0.55, 0.6 and 0.65: an AP of 4 / 10 for its class.
+    """
+    if fast:
+        library = pytest.importorskip(
+            'faster_coco_eval', reason='an extra of its own'
+        )
+        coco, evaluation = library.COCO, library.COCOeval_faster
+    else:
+        from pycocotools.coco import COCO as coco
+        from pycocotools.cocoeval import COCOeval as evaluation
+    monkeypatch.setattr(scorer, 'COCOeval', evaluation)
+    truth = coco(str(tiny_data / 'val.json'))
+    found = []
+    for index in truth.getImgIds():
+        x, y, w, h = truth.imgToAnns[index][0]['bbox']
+        odd = truth.imgToAnns[index][0]['category_id'] == 1
+        found.append(
+            InstanceData(
+                bboxes=torch.tensor([[x, y, x + 0.68 * w, y + h]])[: int(odd)],
+                scores=torch.ones(int(odd)),
+                labels=torch.zeros(int(odd), dtype=torch.long),
+                metainfo=dict(img_id=index),
+            )
+        )
+    score = Scorer(None, truth, [1, 2]).score(found)
+    assert score == pytest.approx((0.4 + 0) / 2)
+
+
+def test_nothing_detected_scores_zero():
+    empty = InstanceData(
+        bboxes=torch.empty(0, 4),
+        scores=torch.empty(0),
+        labels=torch.empty(0, dtype=torch.long),
+        metainfo=dict(img_id=0),
+    )
+
+    class Head:
+        test_cfg = None
+
+        def _bbox_post_process(self, results, *args, **kwargs):
+            return results
+
+    zero = Scorer(Head(), None, [1])
+    assert zero.score(zero.merge([[empty]])) == 0
+
+
+@pytest.mark.parametrize(
+    'words', ['--images 0', '--images -3', '--held-images -1', '--steps 0']
+)
+def test_tool_refuses_numbers(fail, words):
+    message = fail(
+        'search_anchors.py', 'no.py', 'no.pth', 'out', *words.split()
+    )
+    name, number = words.split()
+    assert f'{name} must be at least' in message
+    assert message.endswith(f'got {number}')

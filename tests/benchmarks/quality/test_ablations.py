@@ -1,0 +1,72 @@
+"""The other choices are what their names say."""
+
+import pytest
+import torch
+from mmdet.registry import MODELS, TASK_UTILS
+
+import benchmarks.quality.ablations  # noqa: F401 (registers them)
+
+CODES = torch.tensor([[0.3, -0.2], [-0.7, 0.1], [0.0, 0.0]])
+
+
+@pytest.fixture
+def pair():
+    """The plain generator, and another one with its weights."""
+
+    def build(**settings):
+        size = dict(in_channels=4, out_channels=2, hidden_channels=6)
+        plain = MODELS.build(dict(type='AnchorFunctionGenerator', **size))
+        other = MODELS.build(
+            dict(type='RecodedAnchorFunctionGenerator', **size, **settings)
+        )
+        torch.nn.init.normal_(plain.residual_layer.weight)
+        weights = plain.state_dict()
+        if settings.get('bias'):  # a column of its own, here without effect
+            w1 = weights['code_layer.weight']
+            weights['code_layer.weight'] = torch.cat(
+                [w1, torch.zeros(len(w1), 1)], dim=1
+            )
+        other.load_state_dict(weights, strict=False)
+        return plain, other
+
+    return build
+
+
+def test_a_multiple_of_the_codes_is_that_of_the_residual(pair):
+    plain, other = pair(matrix=((3.0, 0), (0, 3.0)))
+    # At b = 0 the residual vanishes and theta* is left.
+    shared = plain.generate(torch.zeros(1, 2))
+    expected = shared + 3 * (plain.generate(CODES) - shared)
+    torch.testing.assert_close(other.generate(CODES), expected)
+
+
+def test_scale_and_ratio(pair):
+    """The mean of the logs is the scale's, their difference the ratio's."""
+    plain, other = pair(matrix=((0.5, 0.5), (1, -1)))
+    height, width = CODES.unbind(1)
+    recoded = torch.stack([(height + width) / 2, height - width], dim=1)
+    torch.testing.assert_close(other.generate(CODES), plain.generate(recoded))
+
+
+def test_a_bias_of_zero_changes_nothing(pair):
+    plain, other = pair(bias=True)
+    torch.testing.assert_close(other.generate(CODES), plain.generate(CODES))
+
+
+def test_a_bias_moves_the_residual_at_the_standard_box(pair):
+    plain, other = pair(bias=True)
+    with torch.no_grad():
+        other.code_layer.weight[:, 2] = 1
+    at_rest = CODES[2:]
+    assert not torch.allclose(other.generate(at_rest), plain.generate(at_rest))
+
+
+def test_normal_jitter_has_the_variance_of_the_uniform():
+    """(2 j)^2 / 12 = j^2 / 3, within five standard errors of 10 000 draws."""
+    settings = dict(ratios=[1.0], scales=[4], strides=[8], jitter=0.3)
+    for kind in ('MetaAnchorGenerator', 'NormalJitterAnchorGenerator'):
+        generator = TASK_UTILS.build(dict(type=kind, **settings))
+        moves = generator._draw(torch.zeros(10_000, 2))
+        assert moves.mean().abs() < 5 * 0.3 / (3 * 20_000) ** 0.5
+        assert moves.var().item() == pytest.approx(0.03, rel=0.05)
+    assert moves.abs().max() > 0.3  # the last one has no bounds

@@ -1,0 +1,256 @@
+"""What is done, gone on with or done again, without training anything."""
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from benchmarks.quality.check import Verdict, repeat_cells
+from benchmarks.quality.grid import Grid
+from benchmarks.quality.jobs import Jobs
+from benchmarks.quality.processes import Processes, alone
+
+GRID = """
+seeds = [0, 1, 2]
+detectors = dict(meta='meta.py')
+data = dict(near=dict(env=dict(DATA_ROOT='here')), far=dict())
+anchors = dict(one=dict(scales=[4]))
+variants = dict(a=dict(detector='meta', data='near'))
+tables = dict(t=dict(title='T', columns=['x', 'y'], check=['r', 'y'],
+    rows=[['r', 'a', ['a', 'far', 'one']]]))
+"""
+
+
+class Trainer:
+    """In the place of the processes: writes what they would write."""
+
+    def __init__(self):
+        self.calls = []
+        self.scores = {0: 0.1, 1: 0.2, 2: 0.3, 3: 0.4}
+        self.interrupt = False
+
+    def call(self, command, env, log, follow):
+        training = 'evaluate' not in ' '.join(command)
+        self.calls.append((training, command, env))
+        if not training:
+            _, seed, tests = json.loads(command[4])
+            result = dict(metrics=dict(mAP=self.scores[seed]), per_cell=9)
+            content = {', '.join(test): result for test in tests}
+            Path(command[-1]).write_text(json.dumps(content))
+            return
+        folder = Path(command[command.index('--work-dir') + 1])
+        name = 'epoch_1.pth' if self.interrupt else 'epoch_2.pth'
+        (folder / name).write_text('')
+        (folder / 'last_checkpoint').write_text(str(folder / name))
+        if self.interrupt:
+            raise RuntimeError('interrupted')
+
+    def trainings(self):
+        return [command for training, command, _ in self.calls if training]
+
+
+@pytest.fixture
+def trainer(monkeypatch):
+    trainer = Trainer()
+    monkeypatch.setattr(
+        Processes, 'call', lambda self, *args: trainer.call(*args)
+    )
+    return trainer
+
+
+@pytest.fixture
+def make_jobs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path('meta.py').write_text(
+        'train_dataloader = dict(dataset=dict())\n'
+        "test_dataloader = dict(dataset=dict(ann_file='val.json'))\n"
+    )
+
+    def make(text=GRID, results='results', **kwargs):
+        Path('grid.py').write_text(text)
+        return Jobs(Grid('grid.py'), Path(results), Path('work'), **kwargs)
+
+    return make
+
+
+def test_a_run_that_has_ended_is_not_done_again(make_jobs, trainer):
+    jobs = make_jobs()
+    runs = jobs.grid.runs()
+    assert jobs.run(runs) == []
+    assert len(trainer.calls) == 6  # three trainings and their tests
+    assert make_jobs().run(runs) == []
+    assert len(trainer.calls) == 6
+
+
+def test_the_file_is_enough_on_another_machine(make_jobs, trainer):
+    jobs = make_jobs()
+    jobs.run(jobs.grid.runs())
+    Path('work').rename('lost')
+    assert all(make_jobs().is_done(run) for run in jobs.grid.runs())
+
+
+def test_an_interrupted_training_goes_on_from_its_checkpoint(
+    make_jobs, trainer
+):
+    jobs = make_jobs()
+    run = jobs.grid.runs()[0]
+    trainer.interrupt = True
+    assert jobs.run([run]) == ['a, seed 0: interrupted']
+    assert '--resume' not in trainer.trainings()[0]
+    trainer.interrupt = False
+    assert make_jobs().run([run]) == []
+    assert trainer.trainings()[1][-2:] == [
+        '--resume',
+        str(Path('work/a_seed0/epoch_1.pth').resolve()),
+    ]
+
+
+def test_a_training_done_again_is_not_taken_for_done(make_jobs, trainer):
+    """Its checkpoint is gone, it starts anew, and is interrupted."""
+    jobs = make_jobs()
+    run = jobs.grid.runs()[0]
+    jobs.run([run])
+    Path('results/a_seed0.json').unlink()
+    Path('work/a_seed0/epoch_2.pth').unlink()
+    trainer.interrupt = True
+    make_jobs().run([run])
+    trainer.interrupt = False
+    make_jobs().run([run])
+    assert len(trainer.trainings()) == 3
+
+
+def test_only_tests_are_made_for_a_new_cell(make_jobs, trainer):
+    jobs = make_jobs()
+    jobs.run(jobs.grid.runs())
+    more = make_jobs(GRID.replace("'r', 'a', [", "'r', ['a', 'far'], ["))
+    assert not any(more.is_done(run) for run in more.grid.runs())
+    assert more.run(more.grid.runs()) == []
+    assert len(trainer.trainings()) == 3
+
+
+def test_a_file_is_not_replaced_by_another_training(make_jobs, trainer):
+    """A new cell takes the checkpoint, which is on another machine."""
+    jobs = make_jobs()
+    run = jobs.grid.runs()[0]
+    jobs.run([run])
+    path = Path('results/a_seed0.json')
+    before = path.read_text()
+    Path('work').rename('lost')
+    more = make_jobs(GRID.replace("'r', 'a', [", "'r', ['a', 'far'], ["))
+    (failure,) = more.run(more.grid.runs()[:1])
+    assert 'a_seed0.json lacks tests' in failure
+    assert 'copy that folder here' in failure
+    assert path.read_text() == before
+    assert len(trainer.trainings()) == 1
+
+
+def test_a_test_of_other_anchors_is_made_again(make_jobs, trainer):
+    """The name of the anchors is the same, and what it means is not."""
+    jobs = make_jobs()
+    run = jobs.grid.runs()[0]
+    jobs.run([run])
+    changed = make_jobs(GRID.replace('scales=[4]', 'scales=[5]'))
+    assert list(changed.read(run)['tests']) == ['near, trained']
+    assert not changed.is_done(run)
+
+
+def test_records_of_other_settings_are_refused(make_jobs, trainer):
+    jobs = make_jobs()
+    run = jobs.grid.runs()[0]
+    jobs.run([run])
+    with pytest.raises(ValueError, match=r'other settings \(gpus\)'):
+        make_jobs(gpus=8).read(run)
+    text = Path('meta.py').read_text()
+    Path('meta.py').write_text(text + 'model = dict(size=3)\n')
+    with pytest.raises(ValueError, match=r'other settings \(digest\)'):
+        make_jobs().read(run)
+
+
+def test_records_of_other_annotations_are_refused(make_jobs, trainer):
+    """The folder has the same name, or another one, and holds other boxes."""
+    jobs = make_jobs()
+    Path('val.json').write_text('{"images": []}')
+    run = jobs.grid.runs()[0]
+    jobs.run([run])
+    assert make_jobs().is_done(run)
+    Path('val.json').write_text('{"images": [1]}')
+    with pytest.raises(ValueError, match='other annotations of near'):
+        make_jobs().read(run)
+    Path('val.json').unlink()  # a report needs no data
+    assert make_jobs().is_done(run)
+
+
+def test_one_harness_a_work_dir(make_jobs, trainer):
+    jobs = make_jobs()
+    Path('work').mkdir()
+    with (
+        alone(Path('work/lock')),
+        pytest.raises(ValueError, match='another process is at work'),
+    ):
+        jobs.run(jobs.grid.runs())
+    assert trainer.calls == []
+    assert jobs.run(jobs.grid.runs()) == []  # it has been let go
+
+
+def test_runs_are_side_by_side(make_jobs, trainer, monkeypatch):
+    """The first two trainings wait for each other."""
+    both = threading.Barrier(2, timeout=20)
+    call = trainer.call
+
+    def wait_and_call(command, env, log, follow):
+        training = 'evaluate' not in ' '.join(command)
+        if training and 'seed2' not in command[2]:
+            both.wait()
+        call(command, env, log, follow)
+
+    monkeypatch.setattr(trainer, 'call', wait_and_call)
+    jobs = make_jobs(number=2)
+    assert jobs.run(jobs.grid.runs()) == []
+    record = json.loads(Path('results/a_seed0.json').read_text())
+    assert record['side_by_side'] == 2
+
+
+def test_trainings_know_their_data_and_tests_find_their_own(
+    make_jobs, trainer
+):
+    """A data set without variables must not get those of the training."""
+    jobs = make_jobs()
+    jobs.run(jobs.grid.runs()[:1])
+    (_, _, training), (_, _, testing) = trainer.calls
+    assert training == dict(DATA_ROOT='here')
+    assert testing == {}
+
+
+def test_several_gpus_are_those_of_dist_train(make_jobs, trainer):
+    jobs = make_jobs(gpus=8)
+    jobs.run(jobs.grid.runs()[:1])
+    command = trainer.trainings()[0]
+    assert command[0] == 'bash'
+    assert command[1].endswith('tools/dist_train.sh')
+    assert command[3] == '8'
+
+
+def test_the_check_trains_a_seed_of_its_own(make_jobs, trainer):
+    jobs = make_jobs()
+    jobs.run(jobs.grid.runs())
+    anew = make_jobs(results='anew')
+    (verdict,) = repeat_cells(jobs.grid, jobs, anew)
+    assert (verdict.table, verdict.row, verdict.column) == ('t', 'r', 'y')
+    assert verdict.stated == pytest.approx([10, 20, 30])
+    assert verdict.now == pytest.approx(40)
+    assert [path.name for path in Path('anew').iterdir()] == ['a_seed3.json']
+
+
+def test_the_check_needs_a_spread(make_jobs, trainer):
+    jobs = make_jobs()
+    jobs.run(jobs.grid.runs()[:1])
+    with pytest.raises(ValueError, match='1 runs of a have ended'):
+        repeat_cells(jobs.grid, jobs, make_jobs(results='anew'))
+
+
+@pytest.mark.parametrize(('now', 'holds'), [(69.0, True), (70.0, False)])
+def test_a_verdict(now, holds):
+    """20 + 4.303 * 10 * sqrt(4 / 3) = 69.7; see test_figures.py for 4.303."""
+    verdict = Verdict('t', 'r', 'x', [10.0, 20.0, 30.0], now)
+    assert verdict.holds is holds

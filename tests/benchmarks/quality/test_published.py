@@ -1,0 +1,136 @@
+"""What the report says, and that the published one follows from the runs."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from benchmarks.quality.figures import tabulate
+from benchmarks.quality.grid import Grid
+from benchmarks.quality.jobs import Jobs
+from benchmarks.quality.plots import draw_table
+from benchmarks.quality.report import markdown, write_report
+
+ROOT = Path(__file__).resolve().parents[3]
+# Of the photographs of benchmarks/results/bccd.
+CATEGORIES = json.dumps(
+    dict(
+        categories=[
+            dict(id=i, name=name)
+            for i, name in enumerate(('RBC', 'WBC', 'Platelets'), 1)
+        ]
+    )
+)
+ABSENT = dict(train=None, test=None)
+TABLE = dict(
+    title='Two rows',
+    columns=['stock', 'MetaAnchor'],
+    versus='column',
+    rows={
+        'first': [
+            dict(seeds={0: 10.0, 1: 12.0}, mean=11.0, spread=2**0.5),
+            dict(
+                seeds={0: 13.0, 1: 14.0},
+                mean=13.5,
+                spread=0.5**0.5,
+                difference=dict(mean=2.5, interval=[-3.9, 8.9]),
+            ),
+        ],
+        'second': [dict(seeds={1: 7.0}, mean=7.0, spread=None), None],
+    },
+)
+
+
+def test_cells_say_spread_difference_and_interval():
+    lines = markdown(TABLE, seeds=2).splitlines()
+    assert lines[0] == '| difference to stock | stock | MetaAnchor |'
+    assert lines[2] == (
+        '| first | 11.0 ± 1.4 | 13.5 ± 0.7<br>[+2.5; -3.9 to +8.9] |'
+    )
+
+
+def test_cells_say_what_is_missing():
+    assert markdown(TABLE, seeds=2).splitlines()[3] == (
+        '| second | 7.0 (n = 1) |  |'
+    )
+
+
+def test_a_plot_is_drawn_with_cells_missing(tmp_path):
+    draw_table(tmp_path / 'table.png', TABLE)
+    assert (tmp_path / 'table.png').read_bytes().startswith(b'\x89PNG')
+
+
+class GridOfOne:
+    """A grid of a table of one row and two columns, without any config."""
+
+    def __init__(self, versus):
+        self.tables = dict(
+            t=dict(title='T', columns=['x', 'y'], versus=versus)
+        )
+
+    def rows(self, table):
+        grid = Grid.__new__(Grid)
+        grid.variants = dict(a=dict(data='d'), b=dict(data='d'))
+        return {
+            'r': [grid.cell('a'), grid.cell('b')],
+            's': [grid.cell('b'), None],
+        }
+
+
+def record(*scores):
+    """Records of the seeds 0, 1, ..., tested on d as trained."""
+    return {
+        seed: dict(
+            tests={
+                'd, trained': dict(metrics=dict(mAP=score / 100), per_cell=9)
+            }
+        )
+        for seed, score in enumerate(scores)
+    }
+
+
+def test_differences_to_the_first_column():
+    rows = tabulate(GridOfOne('column'), dict(a=record(1, 2), b=record(4, 5)))
+    rows = rows['t']['rows']
+    assert 'difference' not in rows['r'][0]
+    assert rows['r'][1]['difference']['mean'] == pytest.approx(3)
+    assert 'difference' not in rows['s'][0]
+    assert rows['s'][1] is None
+
+
+def test_differences_to_the_first_row():
+    rows = tabulate(GridOfOne('row'), dict(a=record(1, 2), b=record(4, 5)))
+    rows = rows['t']['rows']
+    assert all('difference' not in entry for entry in rows['r'])
+    assert rows['s'][0]['difference']['mean'] == pytest.approx(3)
+
+
+@pytest.mark.parametrize(
+    ('grid', 'published'), [('digits', 'digits'), ('custom', 'bccd')]
+)
+def test_the_published_report_follows_from_the_runs(
+    tmp_path, monkeypatch, grid, published
+):
+    """docs/benchmark.md has every table that the JSON files give now.
+
+    The photographs need not be here, only their classes, to which the
+    settings of a training belong.
+    """
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv('DATA_ROOT', str(tmp_path))
+    monkeypatch.setattr(Grid, 'annotations', lambda *_: ABSENT)
+    for split in ('train', 'val'):
+        (tmp_path / f'{split}.json').write_text(CATEGORIES)
+    grid = Grid(f'benchmarks/grids/{grid}.py')
+    published = Path('docs/benchmark', published)
+    shutil.copytree(published / 'runs', tmp_path / 'runs')
+    write_report(grid, Jobs(grid, tmp_path / 'runs', tmp_path), tmp_path)
+    old, new = (
+        json.loads((folder / 'report.json').read_text())
+        for folder in (published, tmp_path)
+    )
+    assert new == old
+    text = Path('docs/benchmark.md').read_text()
+    for table in new['tables'].values():
+        assert markdown(table, len(grid.seeds)) in text

@@ -1,0 +1,16 @@
+"""Metrics of CocoMetric by short names."""
+
+from benchmarks.metrics import METRICS, read_metrics
+
+
+def test_metrics_by_the_names_of_coco_metric():
+    given = {f'coco/bbox_{name}': 0.5 for name in METRICS}
+    given['coco/bbox_mAP_50'] = 0.75
+    assert read_metrics(given) == {
+        **dict.fromkeys(METRICS, 0.5),
+        'mAP_50': 0.75,
+    }
+
+
+def test_a_model_that_detects_nothing_scores_zero():
+    assert read_metrics({}) == dict.fromkeys(METRICS, 0.0)

@@ -1,0 +1,143 @@
+from pickle import UnpicklingError
+from urllib.error import HTTPError
+
+import numpy as np
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.logging import MessageHub
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from mmdet_metaanchor import customize_anchors
+from mmdet_metaanchor.runtime.checkpoints import load_detector, load_strictly
+from mmdet_metaanchor.runtime.runner import build_runner
+
+
+@pytest.mark.parametrize('core', [b'numpy.core', b'numpy._core'])
+def test_checkpoints_of_mmengine_load_with_weights_only(tmp_path, core):
+    """Of NumPy 1 and of NumPy 2, once the package has been imported."""
+    hub = MessageHub(tmp_path.name)
+    hub.update_scalar('train/loss', 1.5, 2)
+    hub.update_info('best', np.float64(0.25))
+    file = tmp_path / 'checkpoint.pth'
+    content = dict(message_hub=hub.state_dict())
+    # The old format is not compressed, and has no checksums.
+    torch.save(content, file, _use_new_zipfile_serialization=False)
+    data = file.read_bytes().replace(b'numpy._core', b'numpy.core')
+    assert b'numpy.core.multiarray' in data
+    file.write_bytes(data.replace(b'numpy.core', core))
+    loaded = torch.load(file, weights_only=True)['message_hub']
+    values, counts = loaded['log_scalars']['train/loss'].data
+    assert (values.tolist(), counts.tolist()) == ([1.5], [2])
+    assert loaded['runtime_info']['best'] == 0.25
+
+
+def test_checkpoints_still_load_after_mmengine_has_loaded_one(tmp_path):
+    """MMEngine 0.10.12 removes what it allows for its own loading."""
+    hub = MessageHub(tmp_path.name)
+    hub.update_scalar('train/loss', 1.5)
+    file = tmp_path / 'checkpoint.pth'
+    torch.save(hub.state_dict(), file)
+    CheckpointLoader.load_checkpoint(str(file))
+    loaded = torch.load(file, weights_only=True)
+    assert loaded['log_scalars']['train/loss'].current() == 1.5
+
+
+def test_other_classes_stay_closed(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return getattr, (torch.Tensor, 'numpy')
+
+    file = tmp_path / 'checkpoint.pth'
+    torch.save(dict(evil=Evil()), file)
+    with pytest.raises(UnpicklingError, match='Tensor'):
+        torch.load(file, weights_only=True)
+
+
+class WeightsInTests(Hook):
+    """Keeps the parameters at the beginning of every test."""
+
+    def __init__(self):
+        self.kept = []
+
+    def before_test_iter(self, runner, batch_idx, data_batch=None):
+        if batch_idx == 0:
+            state = runner.model.state_dict()
+            self.kept.append({key: v.clone() for key, v in state.items()})
+
+
+def test_averaged_weights_are_tested_whatever_the_anchors(tiny, tmp_path):
+    tiny.custom_hooks = [dict(type='EMAHook', momentum=0.5)]
+    build_runner(tiny).train()
+    file = tmp_path / 'epoch_1.pth'
+    content = torch.load(file)
+    name = 'bbox_head.cls_convs.0.conv.weight'
+    averaged, last = content['state_dict'], content['ema_state_dict']
+    assert not torch.equal(averaged[name], last[f'module.{name}'])
+    tiny.visualizer.name = tiny.experiment_name = f'{tmp_path.name}-test'
+    runner = build_runner(tiny)
+    weights = WeightsInTests()
+    runner.register_hook(weights, 'LOWEST')
+    load_strictly(runner, str(file))
+    runner.test()
+    customize_anchors(runner.model, dict(scales=[4], ratios=[1.0]))
+    runner.test()
+    assert len(weights.kept) == 2
+    for state in weights.kept:
+        assert state.keys() == averaged.keys()
+        for key, value in state.items():
+            torch.testing.assert_close(value, averaged[key], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize('resume', [False, True])
+def test_config_loads_nothing_over_a_tested_checkpoint(
+    tiny, checkpoint, resume
+):
+    tiny.load_from, tiny.resume = 'pretrained.pth', resume
+    runner = build_runner(tiny)
+    load_strictly(runner, checkpoint)
+    assert 'coco/bbox_mAP' in runner.test()
+
+
+@pytest.fixture
+def download(monkeypatch, checkpoint):
+    """Stands in for the network, which has one checkpoint."""
+
+    def load_url(url, **kwargs):
+        if url != 'https://host/tiny.pth':
+            raise HTTPError(url, 404, 'Not Found', None, None)
+        return torch.load(checkpoint)
+
+    monkeypatch.setattr('mmengine.runner.checkpoint.load_url', load_url)
+
+
+def test_detector_of_a_url(tiny, checkpoint, download):
+    (model, meta), (expected, _) = (
+        load_detector(tiny, name)
+        for name in ('https://host/tiny.pth', checkpoint)
+    )
+    assert meta == dict(dataset_meta=dict(classes=('odd', 'even')))
+    for value, same in zip(
+        model.parameters(), expected.parameters(), strict=True
+    ):
+        assert torch.equal(value, same)
+
+
+def test_test_of_a_url(tiny, download):
+    runner = build_runner(tiny)
+    load_strictly(runner, 'https://host/tiny.pth')
+    assert 'coco/bbox_mAP' in runner.test()
+
+
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [
+        ('no.pth', 'checkpoint no.pth does not exist'),
+        ('https://host/no.pth', 'https://host/no.pth: .* 404'),
+    ],
+)
+def test_missing_checkpoint(tiny, download, name, message):
+    with pytest.raises(FileNotFoundError, match=message):
+        load_detector(tiny, name)
+    with pytest.raises(FileNotFoundError, match=message):
+        load_strictly(build_runner(tiny), name)

@@ -1,0 +1,31 @@
+import pytest
+from mmengine.config import Config
+
+from mmdet_metaanchor.runtime.command_line import one_line_errors, use_amp
+
+
+def test_amp_is_turned_on_where_there_is_an_accelerator(monkeypatch):
+    monkeypatch.setattr(
+        'mmdet_metaanchor.runtime.command_line.get_device', lambda: 'cuda'
+    )
+    cfg = Config(dict(optim_wrapper=dict(type='OptimWrapper')))
+    use_amp(cfg)
+    assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
+    assert cfg.optim_wrapper.loss_scale == 'dynamic'
+
+
+def test_amp_needs_an_accelerator(monkeypatch):
+    monkeypatch.setattr(
+        'mmdet_metaanchor.runtime.command_line.get_device', lambda: 'cpu'
+    )
+    cfg = Config(dict(optim_wrapper=dict(type='OptimWrapper')))
+    with pytest.raises(ValueError, match='"cpu"'):
+        use_amp(cfg)
+    assert cfg.optim_wrapper.type == 'OptimWrapper'
+
+
+def test_errors_of_the_user_are_one_line_and_bugs_are_not():
+    with pytest.raises(SystemExit, match='anchors are bad'), one_line_errors():
+        raise ValueError('anchors are bad')
+    with pytest.raises(ZeroDivisionError), one_line_errors():
+        1 / 0  # noqa: B018

@@ -1,0 +1,66 @@
+import platform
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from mmdet_metaanchor.runtime.runner import (
+    M_MMAP_THRESHOLD,
+    M_TOP_PAD,
+    M_TRIM_THRESHOLD,
+    keep_freed_memory,
+)
+
+
+@pytest.mark.parametrize(
+    ('largest', 'threshold'), [(2**63, 2**30), (2**25, 2**25), (0, None)]
+)
+def test_options_of_memory_are_set_all_or_none(
+    monkeypatch, largest, threshold
+):
+    """With a stand-in for mallopt that refuses larger thresholds."""
+    options = {}
+
+    def mallopt(option, size):
+        if option == M_MMAP_THRESHOLD and size > largest:
+            return 0
+        options[option] = size
+        return 1
+
+    libc = SimpleNamespace(mallopt=mallopt)
+    monkeypatch.setattr(
+        'mmdet_metaanchor.runtime.runner.get_device', lambda: 'cpu'
+    )
+    monkeypatch.setattr('ctypes.CDLL', lambda name: libc)
+    keep_freed_memory()
+    assert options.get(M_MMAP_THRESHOLD) == threshold
+    others = {M_TRIM_THRESHOLD, M_TOP_PAD}
+    assert others & options.keys() == (others if threshold else set())
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != 'glibc' or torch.cuda.is_available(),
+    reason='needs glibc, and no GPU',
+)
+def test_freed_memory_is_kept():
+    """A block of 64 MB costs its 16 384 pages at most once in five times."""
+    script = """
+import resource, torch
+from mmdet_metaanchor.runtime.runner import keep_freed_memory
+keep_freed_memory()
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(2):
+    torch.ones(2**24)
+before = faults()
+for _ in range(5):
+    torch.ones(2**24)
+print(faults() - before)
+"""
+    done = subprocess.run(
+        [sys.executable, '-c', script], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) < 1.1 * 16384
