@@ -7,12 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from mmdet.models.task_modules.prior_generators import AnchorGenerator
 from mmdet.registry import TASK_UTILS
 from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import nn
 
-from ..method.prior_generator import MetaAnchorGenerator, Shapes
+from ..method.meta_head import MetaHeadMixin
+from ..method.prior_generator import MetaAnchorGenerator
+from ..method.shapes import Shapes
 from ..runtime.files import read_json, write_json
 
 Anchors = Mapping | Shapes
@@ -32,8 +35,8 @@ def customize_anchors(model: nn.Module, anchors: Anchors) -> None:
         anchors (dict | list[list[tuple[float, float]]]): Either the config
             of an anchor generator, whose ``type`` and ``strides`` default to
             ``MetaAnchorGenerator`` and to the strides of the model, or
-            explicit sizes in px, ``(w, h)``, one list a level, lowest level
-            first. The centres stay those of the model, unless the config
+            explicit sizes in px, ``(w, h)``, one list per level, lowest
+            level first. The centres stay those of the model, unless the config
             gives ``centers`` or ``center_offset``, or its source of anchors
             (``priors``, or a ``type`` other than ``MetaAnchorGenerator``
             and ``AnchorGenerator``) places them by a rule of its own; a
@@ -44,23 +47,45 @@ def customize_anchors(model: nn.Module, anchors: Anchors) -> None:
             ``anchors`` is neither a dict nor a list.
         ValueError: Bad sizes, or levels that do not match the model's.
     """
-    for head in find_heads(model):
-        head.set_prior_generator(build_anchors(anchors, head.prior_generator))
+    changes = [
+        (head, build_anchors(anchors, head.prior_generator))
+        for head in find_heads(model)
+    ]
+    # All are checked before any is changed.
+    for head, generator in changes:
+        head.check_prior_generator(generator)
+    for head, generator in changes:
+        head.set_prior_generator(generator)
 
 
-def find_heads(model: nn.Module) -> list[nn.Module]:
+def find_heads(model: nn.Module) -> list[MetaHeadMixin]:
     """The MetaAnchor heads of a model, or of a wrapper of one.
 
     Raises:
         TypeError: It has none, being a stock one, say.
     """
-    heads = [m for m in model.modules() if hasattr(m, 'set_prior_generator')]
+    heads = [m for m in model.modules() if isinstance(m, MetaHeadMixin)]
     if not heads:
         raise TypeError(
             f'{type(model).__name__} has no MetaAnchor head, so its anchors '
             'cannot be customised; train it with MetaRetinaHead'
         )
     return heads
+
+
+def find_head(model: nn.Module) -> MetaHeadMixin:
+    """The MetaAnchor head of a model that has one.
+
+    Raises:
+        TypeError: It has none, or several.
+    """
+    head, *others = find_heads(model)
+    if others:
+        raise TypeError(
+            f'{type(model).__name__} has {1 + len(others)} MetaAnchor heads, '
+            'and only a model with one can be used here'
+        )
+    return head
 
 
 @contextmanager
@@ -108,12 +133,12 @@ def build_anchors(
         }
         # Another number of levels is for set_prior_generator to refuse.
         if (
-            cfg['type'] in ('MetaAnchorGenerator', 'AnchorGenerator')
+            _class_of(cfg) in (MetaAnchorGenerator, AnchorGenerator)
             and not cfg.keys() & {'priors', 'centers', 'center_offset'}
             and len(cfg['strides']) == len(centers)
         ):
             cfg['centers'] = centers
-        if cfg['type'] != 'MetaAnchorGenerator':
+        if not _is_ours(cfg):
             cfg = dict(type='MetaAnchorGenerator', priors=cfg)
     elif isinstance(anchors, Sequence) and not isinstance(anchors, str):
         cfg = dict(
@@ -134,7 +159,7 @@ def build_anchors(
 
 
 def list_shapes(generator: MetaAnchorGenerator) -> list[list[tuple]]:
-    """The sizes (w, h) in px of all anchors, one list a level."""
+    """The sizes (w, h) in px of all anchors, one list per level."""
     return [
         [tuple(size) for size in level.tolist()]
         for level in generator.base_shapes
@@ -145,17 +170,33 @@ def read_generator(cfg: Config) -> MetaAnchorGenerator:
     """The anchors that the config of a detector trains with, stock or ours.
 
     Raises:
-        ValueError: The config has no ``model.bbox_head.anchor_generator``.
+        ValueError: The config has no ``anchor_generator`` in
+            ``model.bbox_head`` or ``model.rpn_head``.
     """
-    head = cfg.get('model', {}).get('bbox_head', {})
-    if 'anchor_generator' not in head:
+    model = cfg.get('model', {})
+    for name in ('bbox_head', 'rpn_head'):
+        priors = model.get(name, {}).get('anchor_generator')
+        if priors is not None:
+            break
+    else:
         raise ValueError(
-            f'{cfg.filename} has no model.bbox_head.anchor_generator'
+            f'{cfg.filename} has no model.bbox_head.anchor_generator, and no '
+            'model.rpn_head.anchor_generator'
         )
-    priors = head['anchor_generator']
-    if priors['type'] != 'MetaAnchorGenerator':
+    if not _is_ours(priors):
         priors = dict(type='MetaAnchorGenerator', priors=priors)
     return TASK_UTILS.build(priors)
+
+
+def _class_of(cfg: Mapping) -> type | None:
+    """The class that a config names, or that it holds in Python style."""
+    kind = cfg['type']
+    return TASK_UTILS.get(kind) if isinstance(kind, str) else kind
+
+
+def _is_ours(cfg: Mapping) -> bool:
+    kind = _class_of(cfg)
+    return isinstance(kind, type) and issubclass(kind, MetaAnchorGenerator)
 
 
 def _warn_of_moved_centers(

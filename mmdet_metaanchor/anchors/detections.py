@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from ..method.meta_head import MetaHeadMixin, Towers
 from ..method.prior_generator import MetaAnchorGenerator
-from .customize import build_anchors, list_shapes, restored_anchors
+from .customize import build_anchors, find_head, list_shapes, restored_anchors
 
 # (w, h) in px, one list a level.
 AnchorSet = Sequence[Sequence[tuple[float, float]]]
@@ -42,7 +43,7 @@ def collect_detections(
     convolutions run once for many sets, as those of one large set.
 
     Args:
-        model (nn.Module): A detector with a :class:`MetaRetinaHead`.
+        model (nn.Module): A detector with a MetaAnchor head.
         loader (DataLoader): Images as a test loader gives them.
         sets (Sequence[AnchorSet]): The sets.
         most (int): Detections kept of an image, for every anchor that a
@@ -55,7 +56,7 @@ def collect_detections(
         ``(x1, y1, x2, y2)`` in px of the original image, ``scores`` and
         ``labels``, (m,), on the CPU; ``img_id`` is in their metainfo.
     """
-    head = model.bbox_head
+    head = find_head(model)
     trained = head.prior_generator
     model.eval()
     found = [[] for _ in sets]
@@ -64,14 +65,11 @@ def collect_detections(
             batch = model.data_preprocessor(batch, False)
             metas = [sample.metainfo for sample in batch['data_samples']]
             feats = model.extract_feat(batch['inputs'])
-            towers = (
-                [head.cls_convs(feat) for feat in feats],
-                [head.reg_convs(feat) for feat in feats],
-            )
-            scores_an_anchor = head.cls_out_channels * sum(
+            towers = head.towers(feats)
+            scores_per_anchor = head.cls_out_channels * sum(
                 feat[:, 0].numel() for feat in feats
             )
-            for group in _groups(sets, MAX_SCORES // scores_an_anchor):
+            for group in _groups(sets, MAX_SCORES // scores_per_anchor):
                 members = [sets[i] for i in group]
                 owners = _owners(members)
                 head.set_prior_generator(
@@ -80,8 +78,16 @@ def collect_detections(
                 for image in _detect(head, towers, owners, metas, len(group)):
                     for index, result in zip(group, image, strict=True):
                         anchors = max(map(len, sets[index]))
-                        found[index].append(result[: most * anchors].cpu())
+                        found[index].append(_kept(result[: most * anchors]))
     return found
+
+
+def _kept(result: InstanceData) -> InstanceData:
+    """On the CPU, and copied: a view would keep the whole batch alive."""
+    kept = InstanceData(metainfo=result.metainfo)
+    for name, value in result.items():
+        setattr(kept, name, value.to('cpu', copy=True))
+    return kept
 
 
 def _groups(sets: Sequence[AnchorSet], most: int) -> Iterator[list[int]]:
@@ -107,8 +113,8 @@ def _owners(sets: Sequence[AnchorSet]) -> list[Tensor]:
 
 
 def _detect(
-    head: nn.Module,
-    towers: tuple[list[Tensor], list[Tensor]],
+    head: MetaHeadMixin,
+    towers: Towers,
     owners: list[Tensor],
     metas: Sequence[dict],
     number: int,
@@ -116,9 +122,9 @@ def _detect(
     """Detections of the head's anchors, for each image those of each set.
 
     Args:
-        head (nn.Module): The head.
-        towers (tuple[list[Tensor], list[Tensor]]): Their outputs, (N,
-            channels, h, w), one a level, for classes and for boxes.
+        head (MetaHeadMixin): The head, of class logits and encoded boxes.
+        towers (tuple[list[Tensor], ...]): What :meth:`head.towers` gives
+            for the images.
         owners (list[Tensor]): (A,) set of every anchor, one a level.
         metas (Sequence[dict]): Of the N images.
         number (int): Number of sets.
@@ -127,10 +133,7 @@ def _detect(
         list[InstanceData]: One a set, by falling score.
     """
     codes = head.prior_generator.codes()
-    outputs = [
-        head.retina_cls(towers[0], codes),
-        head.retina_reg(towers[1], codes),
-    ]
+    outputs = head.last_layers(towers, codes)
     sizes = [level.shape[-2:] for level in outputs[0]]
     grids = head.prior_generator.grid_priors(
         sizes, device=outputs[0][0].device

@@ -3,17 +3,19 @@
 import copy
 
 import torch
+import torch.nn.functional as F
 from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder
 from mmdet.models.task_modules.prior_generators import (
     AnchorGenerator,
     YOLOAnchorGenerator,
 )
-from mmdet.registry import TASK_UTILS
+from mmdet.registry import MODELS, TASK_UTILS
 from mmengine.config import Config
 from torch import Tensor, nn
 
 from ..anchors.customize import list_shapes
-from ..heads.retina import MetaRetinaHead
+from ..method.anchor_function import AnchorFunctionGenerator
+from ..method.meta_head import MetaHeadMixin
 from ..method.prior_generator import MetaAnchorGenerator
 from ..published.coders import DeltaXYWHVarianceBBoxCoder
 
@@ -24,7 +26,7 @@ PACKAGE = 'mmdet_metaanchor'
 def bake_anchors(
     model: nn.Module, cfg: Config
 ) -> tuple[Config, dict[str, Tensor]]:
-    r"""Make a stock RetinaNet that detects what a MetaAnchor model does.
+    r"""Make a stock detector that detects what a MetaAnchor model does.
 
     The anchor functions of the present anchors become the weights of stock
     convolutions; what generates them is left behind. The result needs
@@ -34,52 +36,129 @@ def bake_anchors(
     only around the middle of a cell, (s / 2, s / 2) px. A list of sizes
     around another centre c is moved there, and the bias of the offsets
     :math:`t_x = (x - x_a) / (w_a \sigma_x)` takes the way back,
-    :math:`(c - s / 2) / (w_a \sigma_x)`, in y likewise.
+    :math:`(c - s / 2) / (w_a \sigma_x)`, in y likewise. A kernel smaller
+    than that of the stock convolution is surrounded by zeros.
 
     Args:
-        model (nn.Module): A single-stage detector with a
-            :class:`MetaRetinaHead` and the anchors to freeze, which
+        model (nn.Module): A detector with a MetaAnchor head whose levels
+            share their convolutions, and the anchors to freeze, which
             :func:`customize_anchors` may have chosen.
         cfg (Config): Its config. It is not changed.
 
     Returns:
         tuple[Config, dict[str, Tensor]]: Config and state dict of the stock
-        detector.
+        detector, which has loaded the one strictly.
 
     Raises:
-        TypeError: The head is not a :class:`MetaRetinaHead`.
-        ValueError: Stock cannot express it: weights depend on the image, the
-            codes of the anchors differ between levels, or the coder is one
-            of ours or cannot move centres.
+        TypeError: The model has no MetaAnchor head.
+        ValueError: Stock cannot express it: weights depend on the image, a
+            kernel is larger than that of the stock convolution, the codes of
+            the anchors differ between levels, or the coder is one of ours or
+            cannot move centres.
     """
-    head = getattr(model, 'bbox_head', None)
-    if not isinstance(head, MetaRetinaHead):
+    heads = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, MetaHeadMixin)
+    }
+    if not heads:
+        head = getattr(model, 'bbox_head', None)
         raise TypeError(
-            'only a detector with a MetaRetinaHead can be baked, got '
+            'only a detector with a MetaAnchor head can be baked, got '
             f'{type(model).__name__} with a {type(head).__name__}'
         )
-    if head.retina_cls.data_dependent or head.retina_reg.data_dependent:
+    state = dict(model.state_dict())
+    stock_cfg = _without_us(cfg)
+    frozen = {}
+    for prefix, head in heads.items():
+        frozen |= _freeze(prefix, head, stock_cfg)
+        left_behind = (f'{prefix}.standard_boxes',) + tuple(
+            f'{prefix}.{name}.' for name in head.anchor_functions()
+        )
+        state = {
+            name: value.clone()
+            for name, value in state.items()
+            if not name.startswith(left_behind)
+        }
+    stock = MODELS.build(stock_cfg.model)
+    shapes = {name: value.shape for name, value in stock.state_dict().items()}
+    for name, value in frozen.items():
+        state[name] = _padded(name, value, shapes[name])
+    stock.load_state_dict(state)  # strictly
+    return stock_cfg, state
+
+
+def _freeze(
+    prefix: str, head: MetaHeadMixin, cfg: Config
+) -> dict[str, Tensor]:
+    """Weights of a head's stock convolutions; its config is made stock."""
+    functions = head.anchor_functions()
+    if any(part.data_dependent for part in functions.values()):
         raise ValueError(
             'the weights depend on the image (data_dependent=True), so no '
             'fixed convolution has them'
         )
-    generator = head.prior_generator
-    codes = _shared_codes(generator)
-    state = {
-        name: value.clone()
-        for name, value in model.state_dict().items()
-        if not name.startswith(('bbox_head.retina_', 'bbox_head.standard_box'))
-    }
-    for name in ('retina_cls', 'retina_reg'):
-        functions = getattr(head, name)
-        theta = functions.generate(codes.to(functions.shared.weight.device))
-        weight, bias = functions.split(theta)
-        state[f'bbox_head.{name}.weight'] = weight.clone()
-        state[f'bbox_head.{name}.bias'] = bias.clone()
-    priors, shift = _stock_priors(generator, head.bbox_coder)
-    if shift is not None:
-        state['bbox_head.retina_reg.bias'] += shift.flatten().to(weight)
-    return _stock_config(cfg, priors, head), state
+    codes = _shared_codes(head.prior_generator)
+    priors, shift = _stock_priors(head.prior_generator, head.bbox_coder)
+    part = cfg.model
+    for name in prefix.split('.'):
+        part = part[name]
+    part.type = _stock_class(head)
+    part.pop('anchor_function', None)
+    part.anchor_generator = priors
+    if isinstance(head.bbox_coder, DeltaXYWHVarianceBBoxCoder):
+        part.bbox_coder = _stock_coder(head.bbox_coder)
+    elif type(head.bbox_coder).__module__.startswith(PACKAGE):
+        raise ValueError(
+            f'stock has no {type(head.bbox_coder).__name__} to decode with'
+        )
+    frozen = {}
+    for name, part in functions.items():
+        weight, bias = _weights(part, codes)
+        frozen[f'{prefix}.{name}.weight'] = weight
+        frozen[f'{prefix}.{name}.bias'] = bias
+    if shift is not None:  # of the boxes, which come last
+        frozen[f'{prefix}.{name}.bias'] = bias + shift.flatten().to(bias)
+    return frozen
+
+
+def _weights(
+    functions: AnchorFunctionGenerator, codes: Tensor
+) -> tuple[Tensor, Tensor]:
+    codes = codes.to(functions.shared.weight.device)
+    weight, bias = functions.split(functions.generate(codes))
+    return weight.clone(), bias.clone()
+
+
+def _padded(name: str, value: Tensor, shape: torch.Size) -> Tensor:
+    """A kernel with zeros around it, up to the size of the stock one."""
+    if value.ndim < 4:
+        return value
+    spare = shape[-1] - value.shape[-1]
+    if spare < 0:
+        raise ValueError(
+            f'{name} is a kernel of {tuple(value.shape[-2:])}, larger than '
+            f'that of stock, {tuple(shape[-2:])}'
+        )
+    return F.pad(value, [spare // 2] * 4)
+
+
+def _stock_class(head: MetaHeadMixin) -> str:
+    """The class that the mixin stands before."""
+    classes = type(head).__mro__
+    return classes[classes.index(MetaHeadMixin) + 1].__name__
+
+
+def _stock_coder(coder: DeltaXYWHVarianceBBoxCoder) -> dict:
+    return dict(
+        type='DeltaXYWHBBoxCoder',
+        target_means=list(coder.means),
+        target_stds=list(coder.stds),
+        clip_border=coder.clip_border,
+        add_ctr_clamp=coder.add_ctr_clamp,
+        ctr_clamp=coder.ctr_clamp,
+        use_box_type=coder.use_box_type,
+    )
 
 
 def _shared_codes(generator: MetaAnchorGenerator) -> Tensor:
@@ -103,15 +182,16 @@ def _stock_priors(
 ) -> tuple[dict, Tensor | None]:
     """Config of stock priors, and (A, 4) what their offsets need added."""
     strides = [tuple(stride) for stride in generator.strides]
+    source = generator.source or generator
     grid = dict(
         type='AnchorGenerator',
         strides=strides,
-        ratios=_numbers(getattr(generator, 'ratios', None)),
-        scales=_numbers(getattr(generator, 'scales', None)),
-        base_sizes=list(generator.base_sizes),
-        scale_major=getattr(generator, 'scale_major', True),
-        centers=generator.centers,
-        center_offset=getattr(generator, 'center_offset', 0.0),
+        ratios=_numbers(getattr(source, 'ratios', None)),
+        scales=_numbers(getattr(source, 'scales', None)),
+        base_sizes=list(source.base_sizes),
+        scale_major=getattr(source, 'scale_major', True),
+        centers=source.centers,
+        center_offset=getattr(source, 'center_offset', 0.0),
     )
     if None not in (grid['ratios'], grid['scales']):
         args = {k: v for k, v in grid.items() if k != 'type'}
@@ -154,7 +234,8 @@ def _shift(
     return shifts[0]
 
 
-def _stock_config(cfg: Config, priors: dict, head: MetaRetinaHead) -> Config:
+def _without_us(cfg: Config) -> Config:
+    """A copy that imports this package nowhere but in its heads."""
     cfg = copy.deepcopy(cfg)
     imports = cfg.get('custom_imports') or {}
     others = [
@@ -168,25 +249,15 @@ def _stock_config(cfg: Config, priors: dict, head: MetaRetinaHead) -> Config:
         cfg.pop('custom_imports', None)
     if _names_ours(cfg.model.get('train_cfg')):
         cfg.model.train_cfg = None  # stock can detect with it, not train
-    part = cfg.model.bbox_head
-    part.type = 'RetinaHead'
-    part.pop('anchor_function', None)
-    part.anchor_generator = priors
-    if isinstance(head.bbox_coder, DeltaXYWHVarianceBBoxCoder):
-        part.bbox_coder = dict(
-            type='DeltaXYWHBBoxCoder', target_stds=list(head.bbox_coder.stds)
-        )
-    elif type(head.bbox_coder).__module__.startswith(PACKAGE):
-        raise ValueError(
-            f'stock has no {type(head.bbox_coder).__name__} to decode with'
-        )
     return cfg
 
 
 def _names_ours(cfg) -> bool:
     """Whether a part of this package is named anywhere in it."""
     if isinstance(cfg, dict):
-        part = TASK_UTILS.get(cfg['type']) if 'type' in cfg else None
+        part = cfg.get('type')
+        if isinstance(part, str):
+            part = TASK_UTILS.get(part)
         return (
             part is not None and part.__module__.startswith(PACKAGE)
         ) or any(_names_ours(value) for value in cfg.values())

@@ -10,7 +10,8 @@ from mmdet.registry import TASK_UTILS
 from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor
 
-Shapes = Sequence[Sequence[tuple[float, float]]]
+from .shapes import Shapes, check_numbers, check_shapes, check_size
+
 # Codes closer than this, in log-space, are of one shape: it is far above the
 # rounding of single precision, and 0.005 px of 500.
 ROUNDING = 1e-5
@@ -28,8 +29,9 @@ class MetaAnchorGenerator(AnchorGenerator):
 
     The standard box grows with the stride, so the same code means the same
     shape, relative to the stride, at every level. It is the unit that the
-    weights of a model are trained in: :class:`MetaRetinaHead` stores it in
-    the checkpoint and restores it on loading, whatever the priors are.
+    weights of a model are trained in: :class:`MetaHeadMixin` stores it in
+    the checkpoint, in strides, and restores it on loading, whatever the
+    priors and the strides are.
 
     The sizes come from one of three sources; ``priors`` and ``shapes``, where
     given, replace what the stock arguments say, so that a config can inherit
@@ -48,10 +50,10 @@ class MetaAnchorGenerator(AnchorGenerator):
             ``dict(type='SSDAnchorGenerator', ...)``. Its levels may hold
             different numbers of priors.
         shapes (list[list[tuple[float, float]]], optional): Sizes in px,
-            ``(w, h)``, one list a level, in the order of ``strides``.
-        standard_box (tuple[float, float], optional): ``(AH, AW)`` in px at
-            the level of the smallest stride. Defaults to the mean height and
-            width of the priors there.
+            ``(w, h)``, one list per level, in the order of ``strides``.
+        standard_box (Sequence, optional): ``(AH, AW)`` in px at the level of
+            the smallest stride, or one such pair per level. Defaults to the
+            mean height and width of the priors of the smallest stride.
         jitter (float): In training, log height and log width of every prior
             move by a uniform draw within +- ``jitter``, see
             :meth:`jittered`. 0 turns it off. Defaults to 0.5, as published.
@@ -60,8 +62,8 @@ class MetaAnchorGenerator(AnchorGenerator):
     Raises:
         ValueError: A size, ratio, scale, ``standard_box`` or ``jitter`` that
             is not finite and positive (``jitter`` may be 0), a level without
-            priors, ``shapes`` for another number of levels than ``strides``,
-            or both ``priors`` and ``shapes``.
+            priors, ``shapes`` or ``standard_box`` for another number of
+            levels than ``strides``, or both ``priors`` and ``shapes``.
         TypeError: ``priors`` builds something else than an anchor generator.
     """
 
@@ -82,19 +84,25 @@ class MetaAnchorGenerator(AnchorGenerator):
             )
         if priors is None and strides is None:
             raise ValueError('strides, in px, are needed without `priors`')
-        if priors is not None:
-            source = TASK_UTILS.build(priors)
-            self._take_over(source)
+        #: The generator that the sizes come from, or None.
+        self.source = None if priors is None else _build_source(priors)
+        if self.source is not None:
+            super().__init__(
+                self.source.strides,
+                ratios=[1.0],
+                scales=[1.0],
+                use_box_type=self.source.use_box_type,
+            )
+            self.base_anchors = list(self.source.base_anchors)
         elif shapes is not None:
             placing = ('centers', 'center_offset', 'use_box_type')
             kwargs = {k: kwargs[k] for k in placing if k in kwargs}
             super().__init__(strides, ratios=[1.0], scales=[1.0], **kwargs)
-            self.base_anchors = self._resized(_check_shapes(shapes, strides))
+            self.base_anchors = self._resized(check_shapes(shapes, strides))
         else:
             super().__init__(strides, *args, **kwargs)
         self._check_sizes()
-        if priors is not None:
-            self._check_grid(source)
+        self._check_grid()
 
         if not (math.isfinite(jitter) and jitter >= 0):
             raise ValueError(
@@ -107,25 +115,45 @@ class MetaAnchorGenerator(AnchorGenerator):
         self.standard_box = standard_box
 
     @property
-    def standard_box(self) -> tuple[float, float]:
-        """tuple[float, float]: (AH, AW) in px at the smallest stride."""
-        return self._standard_box
+    def standard_box(self) -> tuple:
+        """tuple: (AH, AW) in px at the smallest stride, or one per level."""
+        boxes = self.standard_boxes * self._box_strides(self.standard_boxes)
+        pairs = tuple(tuple(pair) for pair in boxes.tolist())
+        return pairs[0] if len(pairs) == 1 else pairs
 
     @standard_box.setter
-    def standard_box(self, box: Sequence[float]) -> None:
-        box = torch.as_tensor(box, dtype=torch.float32)
-        if box.shape != (2,) or not (box.isfinite() & (box > 0)).all():
-            raise ValueError(
-                'standard_box must be two positive finite numbers (AH, AW) '
-                f'in px, got {box.tolist()}'
-            )
+    def standard_box(self, box: Sequence) -> None:
+        boxes = torch.as_tensor(box, dtype=torch.float32)
+        if boxes.ndim == 1:
+            boxes = boxes[None]
+        _check_standard_boxes(boxes, self.num_levels, 'px')
+        self.standard_boxes = boxes / self._box_strides(boxes)
+
+    @property
+    def standard_boxes(self) -> Tensor:
+        """Tensor: (1, 2), or (levels, 2), (AH, AW) in strides.
+
+        In strides they hold at every level, and for a model that is loaded
+        onto other strides.
+        """
+        return self._standard_boxes
+
+    @standard_boxes.setter
+    def standard_boxes(self, boxes: Tensor) -> None:
         # Kept in the precision of a checkpoint: codes are the same to the
         # last bit before saving and after loading.
-        self._standard_box = tuple(box.tolist())
+        boxes = torch.as_tensor(boxes, dtype=torch.float32).cpu().clone()
+        _check_standard_boxes(boxes, self.num_levels, 'strides')
+        self._standard_boxes = boxes
+
+    def _box_strides(self, boxes: Tensor) -> Tensor:
+        """(h, w) strides in px that standard boxes are multiples of."""
+        strides = [min(self.strides)] if len(boxes) == 1 else self.strides
+        return torch.tensor(strides, dtype=torch.float32).flip(1)
 
     @property
     def base_shapes(self) -> list[Tensor]:
-        """list[Tensor]: (A, 2) sizes (w, h) in px, one tensor a level."""
+        """list[Tensor]: (A, 2) sizes (w, h) in px, one tensor per level."""
         return [base[:, 2:] - base[:, :2] for base in self.base_anchors]
 
     @property
@@ -137,16 +165,16 @@ class MetaAnchorGenerator(AnchorGenerator):
         """Codes of the priors as they are now (jittered or not).
 
         Returns:
-            list[Tensor]: One (A, 2) float tensor a level, on the CPU:
+            list[Tensor]: One (A, 2) float tensor per level, on the CPU:
             ``(log(h / AH), log(w / AW))`` in log-space. Equal shapes,
             relative to the stride, have codes equal to the last bit.
         """
-        lowest = torch.tensor(min(self.strides), dtype=torch.float32)
-        unit = torch.tensor(self.standard_box[::-1])  # (AW, AH), as shapes
-        codes = []
-        for shapes, stride in zip(self.base_shapes, self.strides, strict=True):
-            level_unit = unit * (torch.tensor(stride) / lowest)
-            codes.append((shapes / level_unit).log().flip(-1))
+        strides = torch.tensor(self.strides, dtype=torch.float32).flip(1)
+        units = self.standard_boxes * strides  # (AH, AW) in px, per level
+        codes = [
+            (shapes.flip(1) / unit).log()
+            for shapes, unit in zip(self.base_shapes, units, strict=True)
+        ]
         return _without_rounding(codes)
 
     @contextmanager
@@ -186,42 +214,32 @@ class MetaAnchorGenerator(AnchorGenerator):
             for center, shape in zip(self.base_centers, shapes, strict=True)
         ]
 
-    def _take_over(self, source: AnchorGenerator) -> None:
-        """Become the generator ``source``, keeping our own methods."""
-        if not isinstance(source, AnchorGenerator):
-            raise TypeError(
-                'priors must build an AnchorGenerator, got '
-                f'{type(source).__name__}'
-            )
-        vars(self).update(vars(source))
-
-    def _check_grid(self, source: AnchorGenerator) -> None:
+    def _check_grid(self) -> None:
         """Refuse a source that places its priors by a rule of its own.
 
         The inherited grid would silently miss it.
         """
-        sizes = [(2, 3)] * source.num_levels
+        if self.source is None:
+            return
+        sizes = [(2, 3)] * self.num_levels
         grids = zip(
             self.grid_priors(sizes, device='cpu'),
-            source.grid_priors(sizes, device='cpu'),
+            self.source.grid_priors(sizes, device='cpu'),
             strict=True,
         )
         for ours, theirs in grids:
             if not torch.equal(get_box_tensor(ours), get_box_tensor(theirs)):
                 raise TypeError(
-                    f'priors: {type(source).__name__} does not repeat its '
-                    'base_anchors at every stride, so its grid cannot be '
+                    f'priors: {type(self.source).__name__} does not repeat '
+                    'its base_anchors at every stride, so its grid cannot be '
                     'customised'
                 )
 
     def _check_sizes(self) -> None:
         """Refuse sizes that no prior can have, naming the value."""
+        settings = self.source or self
         for name in ('strides', 'ratios', 'scales', 'base_sizes'):
-            for value in _leaves(getattr(self, name, ())):
-                if not (math.isfinite(value) and value > 0):
-                    raise ValueError(
-                        f'{name} must be positive and finite, got {value}'
-                    )
+            check_numbers(name, getattr(settings, name, ()))
         for level, shapes in enumerate(self.base_shapes):
             if len(shapes) == 0:
                 raise ValueError(
@@ -229,7 +247,7 @@ class MetaAnchorGenerator(AnchorGenerator):
                     f'least one (got {self.num_base_priors})'
                 )
             for w, h in shapes.tolist():
-                _check_size(w, h, level)
+                check_size(w, h, level)
 
     def __repr__(self) -> str:
         """str: sizes of the priors, standard box and jitter."""
@@ -245,7 +263,7 @@ class MetaAnchorGenerator(AnchorGenerator):
 
 
 def _without_rounding(codes: list[Tensor]) -> list[Tensor]:
-    """Codes, (A, 2) a level, equal to the last bit where shapes are equal.
+    """Codes, (A, 2) per level, equal to the last bit where shapes are equal.
 
     Only strides related by powers of two scale a shape without rounding. A
     code becomes the nearest one of the levels before it, if that is the same
@@ -262,40 +280,25 @@ def _without_rounding(codes: list[Tensor]) -> list[Tensor]:
     return merged
 
 
-def _leaves(values) -> Iterator[float]:
-    """Numbers in nested lists, tuples and tensors."""
-    if isinstance(values, Tensor):
-        values = values.tolist()
-    if isinstance(values, (list, tuple)):
-        for value in values:
-            yield from _leaves(value)
-    else:
-        yield values
-
-
-def _check_size(w: float, h: float, level: int) -> None:
-    if not all(math.isfinite(side) and side > 0 for side in (w, h)):
-        raise ValueError(
-            'the sides of a prior must be positive and finite px, got '
-            f'(w, h) = ({w}, {h}) on level {level}'
+def _build_source(priors: dict) -> AnchorGenerator:
+    source = TASK_UTILS.build(priors)
+    if not isinstance(source, AnchorGenerator):
+        raise TypeError(
+            'priors must build an AnchorGenerator, got '
+            f'{type(source).__name__}'
         )
+    return source
 
 
-def _check_shapes(shapes: Shapes, strides: Sequence) -> list[Tensor]:
-    """Sizes as one (A, 2) tensor a level; see ``shapes`` above."""
-    if len(shapes) != len(strides):
+def _check_standard_boxes(boxes: Tensor, levels: int, unit: str) -> None:
+    good = boxes.ndim == 2 and boxes.shape[0] in (1, levels)
+    good = good and boxes.shape[1] == 2
+    if not good or not (boxes.isfinite() & (boxes > 0)).all():
+        values = boxes.tolist()
+        if len(values) == 1:
+            (values,) = values
         raise ValueError(
-            f'shapes must have one list for each of the {len(strides)} '
-            f'strides {list(strides)}, got {len(shapes)}: {shapes}'
+            'standard_box must be two positive finite numbers (AH, AW) in '
+            f'{unit}, or such a pair for each of the {levels} levels, got '
+            f'{values}'
         )
-    for level, sizes in enumerate(shapes):
-        try:
-            pairs = [(float(w), float(h)) for w, h in sizes]
-        except (TypeError, ValueError):
-            raise ValueError(
-                'shapes must be [[(w, h), ...], ...] in px, one list a '
-                f'level, got {sizes} on level {level}'
-            ) from None
-        for w, h in pairs:
-            _check_size(w, h, level)
-    return [torch.tensor(sizes).float().reshape(-1, 2) for sizes in shapes]
