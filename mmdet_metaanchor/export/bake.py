@@ -4,20 +4,14 @@ import copy
 
 import torch
 import torch.nn.functional as F
-from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder
-from mmdet.models.task_modules.prior_generators import (
-    AnchorGenerator,
-    YOLOAnchorGenerator,
-)
 from mmdet.registry import MODELS, TASK_UTILS
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from ..anchors.customize import list_shapes
 from ..method.anchor_function import AnchorFunctionGenerator
 from ..method.meta_head import MetaHeadMixin
-from ..method.prior_generator import MetaAnchorGenerator
 from ..published.coders import DeltaXYWHVarianceBBoxCoder
+from .stock_priors import shared_codes, stock_priors
 
 PACKAGE = 'mmdet_metaanchor'
 
@@ -98,8 +92,8 @@ def _freeze(
             'the weights depend on the image (data_dependent=True), so no '
             'fixed convolution has them'
         )
-    codes = _shared_codes(head.prior_generator)
-    priors, shift = _stock_priors(head.prior_generator, head.bbox_coder)
+    codes = shared_codes(head.prior_generator)
+    priors, shift = stock_priors(head.prior_generator, head.bbox_coder)
     part = cfg.model
     for name in prefix.split('.'):
         part = part[name]
@@ -161,79 +155,6 @@ def _stock_coder(coder: DeltaXYWHVarianceBBoxCoder) -> dict:
     )
 
 
-def _shared_codes(generator: MetaAnchorGenerator) -> Tensor:
-    """(A, 2) codes, which have to be the same at every level."""
-    codes = generator.codes()
-    for level, code in enumerate(codes):
-        if code.shape != codes[0].shape or not torch.allclose(
-            code, codes[0], rtol=0, atol=1e-5
-        ):
-            raise ValueError(
-                'a stock head shares its convolutions between levels, so '
-                'anchors must grow with the stride; the codes of level 0 are '
-                f'{codes[0].tolist()} and those of level {level} '
-                f'{code.tolist()}'
-            )
-    return codes[0]
-
-
-def _stock_priors(
-    generator: MetaAnchorGenerator, coder
-) -> tuple[dict, Tensor | None]:
-    """Config of stock priors, and (A, 4) what their offsets need added."""
-    strides = [tuple(stride) for stride in generator.strides]
-    source = generator.source or generator
-    grid = dict(
-        type='AnchorGenerator',
-        strides=strides,
-        ratios=_numbers(getattr(source, 'ratios', None)),
-        scales=_numbers(getattr(source, 'scales', None)),
-        base_sizes=list(source.base_sizes),
-        scale_major=getattr(source, 'scale_major', True),
-        centers=source.centers,
-        center_offset=getattr(source, 'center_offset', 0.0),
-    )
-    if None not in (grid['ratios'], grid['scales']):
-        args = {k: v for k, v in grid.items() if k != 'type'}
-        if _same(AnchorGenerator(**args).base_anchors, generator.base_anchors):
-            return grid, None
-    sizes = list_shapes(generator)
-    priors = dict(
-        type='YOLOAnchorGenerator', strides=strides, base_sizes=sizes
-    )
-    stock = YOLOAnchorGenerator(strides, sizes)
-    if _same(stock.base_anchors, generator.base_anchors):
-        return priors, None
-    return priors, _shift(generator, stock, coder)
-
-
-def _shift(
-    generator: MetaAnchorGenerator, stock: YOLOAnchorGenerator, coder
-) -> Tensor:
-    if not isinstance(coder, DeltaXYWHBBoxCoder) or coder.add_ctr_clamp:
-        raise ValueError(
-            f'the centres of the anchors, {generator.base_centers[0][0]} px '
-            'of a cell, cannot be moved to its middle with a '
-            f'{type(coder).__name__}'
-        )
-    shifts = []
-    for center, base, shape in zip(
-        generator.base_centers,
-        stock.base_anchors,
-        generator.base_shapes,
-        strict=True,
-    ):
-        away = (center - (base[:, :2] + base[:, 2:]) / 2) / shape
-        away = away / away.new_tensor(coder.stds[:2])
-        shifts.append(torch.cat([away, torch.zeros_like(away)], 1))
-    if not _same(shifts, [shifts[0]] * len(shifts), 1e-5):
-        raise ValueError(
-            'the centres of the anchors do not grow with the stride: '
-            f'{[c[0].tolist() for c in generator.base_centers]} px'
-        )
-    return shifts[0]
-
-
 def _without_us(cfg: Config) -> Config:
     """A copy that imports this package nowhere but in its heads."""
     cfg = copy.deepcopy(cfg)
@@ -262,14 +183,3 @@ def _names_ours(cfg) -> bool:
             part is not None and part.__module__.startswith(PACKAGE)
         ) or any(_names_ours(value) for value in cfg.values())
     return isinstance(cfg, list) and any(_names_ours(value) for value in cfg)
-
-
-def _numbers(values) -> list[float] | None:
-    return values.tolist() if isinstance(values, Tensor) else None
-
-
-def _same(some: list[Tensor], others: list[Tensor], atol: float = 0) -> bool:
-    return all(
-        a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=atol)
-        for a, b in zip(some, others, strict=True)
-    )

@@ -10,6 +10,7 @@ from mmdet.structures import DetDataSample
 from mmengine.config import Config
 
 from mmdet_metaanchor import bake_anchors, customize_anchors
+from mmdet_metaanchor.anchors.customize import read_generator
 
 STRIDES = (8, 16, 32, 64, 128)
 LISTED = [[(2.5 * s, 4 * s), (6 * s, 3 * s)] for s in STRIDES]
@@ -21,6 +22,41 @@ SETS = {
         type='YOLOAnchorGenerator', base_sizes=LISTED, strides=list(STRIDES)
     ),
 }
+
+PYTHON_STYLE = """
+from mmdet.models import (
+    FPN, DetDataPreprocessor, FocalLoss, L1Loss, MaxIoUAssigner, ResNet,
+    RetinaNet,
+)
+from mmdet_metaanchor import MetaAnchorGenerator, MetaRetinaHead
+from mmdet_metaanchor.published.assigners import FasterRCNNAssigner
+model = dict(
+    type=RetinaNet,
+    data_preprocessor=dict(type=DetDataPreprocessor, pad_size_divisor=32),
+    backbone=dict(type=ResNet, depth=18, base_channels=8),
+    neck=dict(
+        type=FPN, in_channels=[8, 16, 32, 64], out_channels=8, start_level=1,
+        add_extra_convs='on_output', num_outs=5,
+    ),
+    bbox_head=dict(
+        type=MetaRetinaHead, num_classes=2, in_channels=8, feat_channels=8,
+        stacked_convs=1,
+        anchor_generator=dict(
+            type=MetaAnchorGenerator, scales=[4, 5], ratios=[1.0],
+            strides=[8, 16, 32, 64, 128],
+        ),
+        loss_cls=dict(type=FocalLoss), loss_bbox=dict(type=L1Loss),
+    ),
+    train_cfg=dict(
+        assigner=dict(type=FasterRCNNAssigner), allowed_border=-1,
+        pos_weight=-1,
+    ),
+    test_cfg=dict(
+        nms_pre=1000, min_bbox_size=0, score_thr=0.0,
+        nms=dict(type='nms', iou_threshold=0.5), max_per_img=100,
+    ),
+)
+"""
 
 
 @pytest.fixture
@@ -115,6 +151,63 @@ print(sorted(type(m).__module__.split('.')[0] for m in model.modules()))
     )
     assert done.returncode == 0, done.stderr
     assert 'mmdet_metaanchor' not in done.stdout
+
+
+def test_a_kernel_smaller_than_stock_is_surrounded_by_zeros(build):
+    model, cfg = build(anchor_function=dict(kernel_size=1))
+    stock_cfg, state = bake_anchors(model, cfg)
+    weight = state['bbox_head.retina_cls.weight']
+    assert weight.shape[-2:] == (3, 3)
+    assert weight.count_nonzero() == weight[..., 1, 1].count_nonzero() > 0
+    stock = MODELS.build(stock_cfg.model).eval()
+    stock.load_state_dict(state)
+    live, baked = detect(model), detect(stock)
+    torch.testing.assert_close(baked.scores, live.scores)
+    torch.testing.assert_close(baked.bboxes, live.bboxes, rtol=1e-5, atol=1e-3)
+
+
+def test_a_kernel_larger_than_stock_is_refused(build):
+    model, cfg = build(anchor_function=dict(kernel_size=5))
+    with pytest.raises(ValueError, match=r'\(5, 5\), larger .* \(3, 3\)'):
+        bake_anchors(model, cfg)
+
+
+def test_the_coder_keeps_its_settings(build):
+    settings = dict(
+        target_means=[0.1, -0.1, 0.2, 0.0],
+        clip_border=False,
+        add_ctr_clamp=True,
+        ctr_clamp=5,
+    )
+    model, cfg = build(
+        bbox_coder=dict(
+            type='DeltaXYWHVarianceBBoxCoder',
+            variances=(0.1, 0.1, 0.2, 0.2),
+            **settings,
+        )
+    )
+    coder = bake_anchors(model, cfg)[0].model.bbox_head.bbox_coder
+    assert coder.type == 'DeltaXYWHBBoxCoder'
+    assert coder.target_stds == [0.1, 0.1, 0.2, 0.2]
+    for name, value in settings.items():
+        assert coder[name] == value
+
+
+def test_a_config_in_python_style(tmp_path):
+    """Types are classes, which MMEngine imports lazily."""
+    (tmp_path / 'config.py').write_text(PYTHON_STYLE)
+    cfg = Config.fromfile(tmp_path / 'config.py')
+    model = MODELS.build(cfg.model).eval()
+    for part in model.bbox_head.anchor_functions().values():
+        torch.nn.init.normal_(part.residual_layer.weight, std=0.05)
+    stock_cfg, state = bake_anchors(model, cfg)
+    assert read_generator(cfg).num_base_priors == [2] * 5
+    (tmp_path / 'stock.py').write_text(stock_cfg.pretty_text)
+    read = Config.fromfile(tmp_path / 'stock.py')
+    assert 'metaanchor' not in read.pretty_text
+    stock = MODELS.build(read.model).eval()
+    stock.load_state_dict(state)
+    torch.testing.assert_close(detect(stock).bboxes, detect(model).bboxes)
 
 
 def test_refuses_what_stock_cannot_express(build):

@@ -2,6 +2,7 @@
 
 import io
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -356,6 +357,62 @@ class TestStandardBox:
         state['standard_box'] = torch.tensor([0.0, 44.0])
         with pytest.raises(ValueError, match='0.0, 44.0'):
             build_head().load_state_dict(state)
+
+    def test_holds_for_other_strides(self, build_head, feats):
+        """Anchors of the same sizes in strides have the same codes.
+
+        So trained on strides of 8, 16 and 32 px and loaded onto 4, 8 and 16,
+        the same features give the same outputs.
+        """
+        trained = build_head().eval()
+        generator = dict(
+            type='MetaAnchorGenerator',
+            strides=[4, 8, 16],
+            octave_base_scale=4,
+            scales_per_octave=3,
+            ratios=[0.5, 1.0, 2.0],
+        )
+        other = build_head(anchor_generator=generator).eval()
+        other.load_state_dict(trained.state_dict())
+        for ours, theirs in zip(
+            scores_and_deltas(other, feats),
+            scores_and_deltas(trained, feats),
+            strict=True,
+        ):
+            assert all(map(torch.equal, ours, theirs))
+
+    def test_a_checkpoint_of_version_0_1_predicts_as_it_did(self):
+        """The file holds a head, features and outputs of that version.
+
+        A head of two classes, 4 channels, strides of 8 and 16 px, made with
+        scales 3 and 4.5, ratios 1/2, 1 and 3.
+        """
+        old = torch.load(Path(__file__).parent / 'retina-0.1.pth')
+        assert 'standard_box' in old['state_dict']
+        head = MODELS.build(
+            dict(
+                type='MetaRetinaHead',
+                num_classes=2,
+                in_channels=4,
+                feat_channels=4,
+                stacked_convs=1,
+                anchor_function=dict(hidden_channels=4),
+                anchor_generator=dict(
+                    type='MetaAnchorGenerator',
+                    strides=[8, 16],
+                    scales=[3, 4.5],
+                    ratios=[0.5, 1.0, 3.0],
+                    standard_box=(1, 1),
+                ),
+            )
+        ).eval()
+        load_state_dict(head, old['state_dict'], strict=True)
+        outputs = scores_and_deltas(head, old['feats'])
+        for ours, theirs in zip(
+            outputs, (old['scores'], old['deltas']), strict=True
+        ):
+            for a, b in zip(ours, theirs, strict=True):
+                torch.testing.assert_close(a, b)
 
     def test_stock_checkpoint_does_not_load_strictly(self, build_head):
         with pytest.raises(RuntimeError, match='standard_box'):
