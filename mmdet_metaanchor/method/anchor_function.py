@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -136,7 +137,7 @@ class AnchorFunctionGenerator(BaseModule):
         # Codes are logarithms of ratios of a few percent: bfloat16 merges
         # neighbours, so the generator stays out of autocast.
         dtype = torch.promote_types(self.shared.weight.dtype, torch.float32)
-        with torch.autocast(codes.device.type, enabled=False):
+        with _without_autocast(codes.device.type):
             hidden = F.linear(
                 codes.to(dtype), self.code_layer.weight.to(dtype)
             )
@@ -163,12 +164,12 @@ class AnchorFunctionGenerator(BaseModule):
         """Apply the anchor functions of every level to its feature.
 
         Args:
-            feats (Sequence[Tensor]): (N, in_channels, H, W), one a level.
-            codes (Sequence[Tensor]): (A, 2) codes, one tensor a level; A may
-                differ between levels.
+            feats (Sequence[Tensor]): (N, in_channels, H, W), one per level.
+            codes (Sequence[Tensor]): (A, 2) codes, one tensor per level;
+                A may differ between levels.
 
         Returns:
-            list[Tensor]: (N, A * out_channels, H, W), one a level: all
+            list[Tensor]: (N, A * out_channels, H, W), one per level: all
             outputs of the first prior, then all of the second, and so on.
         """
         if len(feats) != len(codes):
@@ -205,7 +206,7 @@ class AnchorFunctionGenerator(BaseModule):
         return super().train(mode)
 
     def _convolve_per_image(self, feat: Tensor, codes: Tensor) -> Tensor:
-        """One grouped convolution, a group an image; shapes as in forward."""
+        """One grouped convolution, a group per image; shapes as in forward."""
         num_imgs, _, height, width = feat.shape
         single = torch.promote_types(feat.dtype, torch.float32)
         pooled = feat.to(single).mean(dim=(2, 3))
@@ -276,3 +277,12 @@ class AnchorFunctionGenerator(BaseModule):
         kernel = self.shared.weight
         weight, bias = theta.split([kernel.numel(), len(kernel)], dim=1)
         return weight.reshape(-1, *kernel.shape[1:]), bias.reshape(-1)
+
+
+def _without_autocast(device: str) -> AbstractContextManager:
+    """A block without autocast, on any kind of device."""
+    try:
+        return torch.autocast(device, enabled=False)
+    except RuntimeError:
+        # The device knows no autocast, as 'mps' before PyTorch 2.5.
+        return nullcontext()

@@ -414,3 +414,13 @@ def test_gpu_equals_cpu():
         generator.cuda()
         out = generator([feat.cuda()], [codes])[0]
     torch.testing.assert_close(out.cpu(), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_devices_without_autocast():
+    """Such as 'mps' before PyTorch 2.5; 'meta' is one in all versions."""
+    functions = MODELS.build(
+        dict(type='AnchorFunctionGenerator', in_channels=4, out_channels=2)
+    ).to('meta')
+    theta = functions.generate(torch.zeros(5, 2, device='meta'))
+    # Kernels of 2 x 4 x 3 x 3 and 2 biases.
+    assert theta.shape == (5, 74)
