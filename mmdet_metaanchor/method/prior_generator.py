@@ -10,11 +10,14 @@ from mmdet.registry import TASK_UTILS
 from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor
 
-from .shapes import Shapes, check_numbers, check_shapes, check_size
-
-# Codes closer than this, in log-space, are of one shape: it is far above the
-# rounding of single precision, and 0.005 px of 500.
-ROUNDING = 1e-5
+from .shapes import (
+    Shapes,
+    check_numbers,
+    check_shapes,
+    check_size,
+    check_standard_boxes,
+    without_rounding,
+)
 
 
 @TASK_UTILS.register_module()
@@ -126,7 +129,7 @@ class MetaAnchorGenerator(AnchorGenerator):
         boxes = torch.as_tensor(box, dtype=torch.float32)
         if boxes.ndim == 1:
             boxes = boxes[None]
-        _check_standard_boxes(boxes, self.num_levels, 'px')
+        check_standard_boxes(boxes, self.num_levels, 'px')
         self.standard_boxes = boxes / self._box_strides(boxes)
 
     @property
@@ -143,7 +146,7 @@ class MetaAnchorGenerator(AnchorGenerator):
         # Kept in the precision of a checkpoint: codes are the same to the
         # last bit before saving and after loading.
         boxes = torch.as_tensor(boxes, dtype=torch.float32).cpu().clone()
-        _check_standard_boxes(boxes, self.num_levels, 'strides')
+        check_standard_boxes(boxes, self.num_levels, 'strides')
         self._standard_boxes = boxes
 
     def _box_strides(self, boxes: Tensor) -> Tensor:
@@ -175,7 +178,7 @@ class MetaAnchorGenerator(AnchorGenerator):
             (shapes.flip(1) / unit).log()
             for shapes, unit in zip(self.base_shapes, units, strict=True)
         ]
-        return _without_rounding(codes)
+        return without_rounding(codes)
 
     @contextmanager
     def jittered(self) -> Iterator[None]:
@@ -262,24 +265,6 @@ class MetaAnchorGenerator(AnchorGenerator):
         )
 
 
-def _without_rounding(codes: list[Tensor]) -> list[Tensor]:
-    """Codes, (A, 2) per level, equal to the last bit where shapes are equal.
-
-    Only strides related by powers of two scale a shape without rounding. A
-    code becomes the nearest one of the levels before it, if that is the same
-    up to rounding.
-    """
-    if all(torch.equal(level, codes[0]) for level in codes):
-        return codes  # the common case, at no cost
-    merged = codes[:1]
-    for level in codes[1:]:
-        known = torch.cat(merged)
-        gap, index = torch.cdist(level, known, p=math.inf).min(dim=1)
-        same = (gap < ROUNDING)[:, None]
-        merged.append(torch.where(same, known[index], level))
-    return merged
-
-
 def _build_source(priors: dict) -> AnchorGenerator:
     source = TASK_UTILS.build(priors)
     if not isinstance(source, AnchorGenerator):
@@ -288,17 +273,3 @@ def _build_source(priors: dict) -> AnchorGenerator:
             f'{type(source).__name__}'
         )
     return source
-
-
-def _check_standard_boxes(boxes: Tensor, levels: int, unit: str) -> None:
-    good = boxes.ndim == 2 and boxes.shape[0] in (1, levels)
-    good = good and boxes.shape[1] == 2
-    if not good or not (boxes.isfinite() & (boxes > 0)).all():
-        values = boxes.tolist()
-        if len(values) == 1:
-            (values,) = values
-        raise ValueError(
-            'standard_box must be two positive finite numbers (AH, AW) in '
-            f'{unit}, or such a pair for each of the {levels} levels, got '
-            f'{values}'
-        )

@@ -1,4 +1,4 @@
-"""Sizes that priors can have, and the refusal of others."""
+"""What sizes and codes of priors can be, and the refusal of others."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -8,6 +8,9 @@ from torch import Tensor
 
 # (w, h) in px, one list per level.
 Shapes = Sequence[Sequence[tuple[float, float]]]
+# Codes closer than this, in log-space, are of one shape: it is far above the
+# rounding of single precision, and 0.005 px of 500.
+ROUNDING = 1e-5
 
 
 def check_size(w: float, h: float, level: int) -> None:
@@ -67,6 +70,48 @@ def check_numbers(name: str, values) -> None:
             raise ValueError(
                 f'{name} must be positive and finite, got {value}'
             )
+
+
+def check_standard_boxes(boxes: Tensor, levels: int, unit: str) -> None:
+    """Refuse what is no standard box.
+
+    Args:
+        boxes (Tensor): To be (1, 2) or (levels, 2), (AH, AW).
+        levels (int): Number of levels.
+        unit (str): Of the numbers, for the message.
+
+    Raises:
+        ValueError: Another shape, or a side is not positive and finite.
+    """
+    good = boxes.ndim == 2 and boxes.shape[0] in (1, levels)
+    good = good and boxes.shape[1] == 2
+    if not good or not (boxes.isfinite() & (boxes > 0)).all():
+        values = boxes.tolist()
+        if len(values) == 1:
+            (values,) = values
+        raise ValueError(
+            'standard_box must be two positive finite numbers (AH, AW) in '
+            f'{unit}, or such a pair for each of the {levels} levels, got '
+            f'{values}'
+        )
+
+
+def without_rounding(codes: list[Tensor]) -> list[Tensor]:
+    """Codes, (A, 2) per level, equal to the last bit where shapes are equal.
+
+    Only strides related by powers of two scale a shape without rounding. A
+    code becomes the nearest one of the levels before it, if that is the same
+    up to rounding.
+    """
+    if all(torch.equal(level, codes[0]) for level in codes):
+        return codes  # the common case, at no cost
+    merged = codes[:1]
+    for level in codes[1:]:
+        known = torch.cat(merged)
+        gap, index = torch.cdist(level, known, p=math.inf).min(dim=1)
+        same = (gap < ROUNDING)[:, None]
+        merged.append(torch.where(same, known[index], level))
+    return merged
 
 
 def _leaves(values) -> Iterator[float]:
