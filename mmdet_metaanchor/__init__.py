@@ -16,6 +16,7 @@ from .export.bake import bake_anchors
 from .export.onnx_export import export_onnx
 from .heads.retina import MetaRetinaHead
 from .method.anchor_function import AnchorFunctionGenerator
+from .method.meta_head import MetaHeadMixin
 from .method.prior_generator import MetaAnchorGenerator
 from .published.assigners import (
     FasterRCNNAssigner,
@@ -43,6 +44,7 @@ __all__ = [
     'DirectLocationBBoxCoder',
     'FasterRCNNAssigner',
     'MetaAnchorGenerator',
+    'MetaHeadMixin',
     'MetaRetinaHead',
     'MinMaxVarianceBBoxCoder',
     'MultiBoxAnchorGenerator',
