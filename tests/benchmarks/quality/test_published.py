@@ -123,7 +123,7 @@ def test_the_published_report_follows_from_the_runs(
     for split in ('train', 'val'):
         (tmp_path / f'{split}.json').write_text(CATEGORIES)
     grid = Grid(f'benchmarks/grids/{grid}.py')
-    published = Path('docs/benchmark', published)
+    published = Path('benchmarks/results', published)
     shutil.copytree(published / 'runs', tmp_path / 'runs')
     write_report(grid, Jobs(grid, tmp_path / 'runs', tmp_path), tmp_path)
     old, new = (
