@@ -5,7 +5,7 @@ from mmdet.registry import TASK_UTILS
 from torch import Tensor
 
 from .prior_index import PriorIndex
-from .sparse import SparseAssigner, best_pairs
+from .sparse import SparseAssigner, best_pairs, negatives
 
 
 @TASK_UTILS.register_module()
@@ -53,15 +53,11 @@ class FasterRCNNAssigner(SparseAssigner):
         self.neg_iou_thr = neg_iou_thr
 
     def _match(
-        self,
-        index: PriorIndex,
-        boxes: Tensor,
-        gt_inds: Tensor,
-        max_overlaps: Tensor,
-    ) -> None:
+        self, index: PriorIndex, boxes: Tensor
+    ) -> tuple[Tensor, Tensor]:
         floor = boxes.new_full((len(boxes),), self.neg_iou_thr)
         box, prior, iou = index.overlapping(boxes, floor)
-        max_overlaps.scatter_reduce_(0, prior, iou, 'amax')
+        gt_inds, max_overlaps = negatives(index, prior, iou)
         gt_inds[prior[max_overlaps[prior] >= self.neg_iou_thr]] = -1
 
         sure = iou > self.pos_iou_thr
@@ -72,3 +68,4 @@ class FasterRCNNAssigner(SparseAssigner):
         for rule in (sure, iou == best_of_box[box]):
             pairs = best_pairs(prior[rule], iou[rule])
             gt_inds[prior[rule][pairs]] = box[rule][pairs] + 1
+        return gt_inds, max_overlaps

@@ -40,6 +40,7 @@ class PriorIndex:
     """
 
     def __init__(self, priors: Tensor) -> None:
+        self.number = len(priors)
         # Of sides that are differences of coordinates.
         self.eps = max(
             torch.finfo(dtype).eps for dtype in (priors.dtype, torch.float)

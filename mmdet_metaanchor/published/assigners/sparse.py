@@ -76,23 +76,30 @@ class SparseAssigner(BaseAssigner):
             ignored = self._ignored(index, gt_instances_ignore)
             index.exclude(ignored)
             if len(boxes):
-                self._match(index, boxes, gt_inds, max_overlaps)
+                gt_inds, max_overlaps = self._match(index, boxes)
             gt_inds[ignored] = -1
             max_overlaps[ignored] = -1
         labels = torch.full_like(gt_inds, -1)
         positive = (gt_inds > 0).nonzero()[:, 0]
-        labels[positive] = gt_instances.labels[gt_inds[positive] - 1]
+        # The labels of an image without ground truths may be floats.
+        classes = gt_instances.labels.to(labels.dtype)
+        labels[positive] = classes[gt_inds[positive] - 1]
         return AssignResult(len(boxes), gt_inds, max_overlaps, labels)
 
     @abstractmethod
     def _match(
-        self,
-        index: PriorIndex,
-        boxes: Tensor,
-        gt_inds: Tensor,
-        max_overlaps: Tensor,
-    ) -> None:
-        """Fill in ``gt_inds`` and ``max_overlaps``, both zeros, (n,)."""
+        self, index: PriorIndex, boxes: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The rule, for one ground truth or more.
+
+        Args:
+            index (PriorIndex): The n priors, without those in ignored regions.
+            boxes (Tensor): (k, 4) ground truths ``(x1, y1, x2, y2)`` in px.
+
+        Returns:
+            tuple[Tensor, Tensor]: ``gt_inds`` and ``max_overlaps``, both (n,),
+            see the class.
+        """
 
     def _ignored(
         self, index: PriorIndex, regions: InstanceData | None
@@ -105,6 +112,25 @@ class SparseAssigner(BaseAssigner):
             self.ignore_iof_thr,
             of_prior=self.ignore_wrt_candidates,
         )
+
+
+def negatives(
+    index: PriorIndex, prior: Tensor, iou: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What a rule begins with: all priors negative, and their best IoU.
+
+    Args:
+        index (PriorIndex): The n priors.
+        prior (Tensor): (pairs,) index of the prior.
+        iou (Tensor): (pairs,) IoU.
+
+    Returns:
+        tuple[Tensor, Tensor]: ``gt_inds``, zeros, and ``max_overlaps``, 0
+        where a prior is in no pair, both (n,).
+    """
+    max_overlaps = iou.new_zeros(index.number)
+    max_overlaps.scatter_reduce_(0, prior, iou, 'amax')
+    return torch.zeros_like(max_overlaps, dtype=torch.long), max_overlaps
 
 
 def best_pairs(prior: Tensor, iou: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from mmdet.registry import TASK_UTILS
 from torch import Tensor
 
 from .prior_index import PriorIndex
-from .sparse import SparseAssigner, best_pairs
+from .sparse import SparseAssigner, best_pairs, negatives
 
 
 @TASK_UTILS.register_module()
@@ -40,12 +40,8 @@ class SSDAssigner(SparseAssigner):
         self.iou_thr = iou_thr
 
     def _match(
-        self,
-        index: PriorIndex,
-        boxes: Tensor,
-        gt_inds: Tensor,
-        max_overlaps: Tensor,
-    ) -> None:
+        self, index: PriorIndex, boxes: Tensor
+    ) -> tuple[Tensor, Tensor]:
         floor = boxes.new_full((len(boxes),), self.iou_thr)
         while True:
             box, prior, iou = index.overlapping(boxes, floor)
@@ -59,11 +55,12 @@ class SSDAssigner(SparseAssigner):
                 break
             floor[loser] = 0
 
-        max_overlaps.scatter_reduce_(0, prior, iou, 'amax')
+        gt_inds, max_overlaps = negatives(index, prior, iou)
         sure = iou > self.iou_thr
         pairs = best_pairs(prior[sure], iou[sure])
         gt_inds[prior[sure][pairs]] = box[sure][pairs] + 1
         gt_inds[prior[matched]] = box[matched] + 1
+        return gt_inds, max_overlaps
 
 
 def bipartite_match(box: Tensor, prior: Tensor, iou: Tensor) -> Tensor:

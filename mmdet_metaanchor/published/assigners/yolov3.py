@@ -5,7 +5,7 @@ from mmdet.registry import TASK_UTILS
 from torch import Tensor
 
 from .prior_index import PriorIndex, blocks, parts, priors_of
-from .sparse import SparseAssigner, best_pairs
+from .sparse import SparseAssigner, best_pairs, negatives
 
 # Squared distances to cells on both sides of a border differ by rounding.
 TIE = 1e-4
@@ -56,20 +56,17 @@ class YOLOv3Assigner(SparseAssigner):
         self.ignore_iou_thr = ignore_iou_thr
 
     def _match(
-        self,
-        index: PriorIndex,
-        boxes: Tensor,
-        gt_inds: Tensor,
-        max_overlaps: Tensor,
-    ) -> None:
+        self, index: PriorIndex, boxes: Tensor
+    ) -> tuple[Tensor, Tensor]:
         floor = boxes.new_full((len(boxes),), self.ignore_iou_thr)
         _, prior, iou = index.overlapping(boxes, floor)
-        max_overlaps.scatter_reduce_(0, prior, iou, 'amax')
+        gt_inds, max_overlaps = negatives(index, prior, iou)
         gt_inds[prior[iou > self.ignore_iou_thr]] = -1
 
         box, prior, iou = own_priors(index, boxes)
         pairs = best_pairs(prior, iou)
         gt_inds[prior[pairs]] = box[pairs] + 1
+        return gt_inds, max_overlaps
 
 
 def own_priors(
