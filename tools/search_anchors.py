@@ -18,7 +18,7 @@ from mmdet_metaanchor.anchors.search import paper_candidates, search_anchors
 from mmdet_metaanchor.datasets.coco import read_images
 from mmdet_metaanchor.runtime.checkpoints import load_detector
 from mmdet_metaanchor.runtime.command_line import one_line_errors
-from mmdet_metaanchor.runtime.files import digest_file
+from mmdet_metaanchor.runtime.files import digest_file, digest_json
 from mmdet_metaanchor.runtime.runner import keep_freed_memory
 
 
@@ -123,10 +123,12 @@ def main() -> None:
             dict(
                 config=args.config,
                 checkpoint=args.checkpoint,
-                # A name may come to be that of another training or set.
+                # A name may come to be that of another training or set, and
+                # a config, or one that it inherits from, may be edited.
                 contents=[
-                    digest_file(name)
-                    for name in (args.checkpoint, dataset.ann_file)
+                    digest_file(args.checkpoint),
+                    digest_file(dataset.ann_file),
+                    digest_json([cfg.model, cfg.test_dataloader.dataset]),
                 ],
                 cfg_options=args.cfg_options,
                 split=args.split,

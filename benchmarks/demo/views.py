@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from mmdet_metaanchor.anchors.browse.views import cell_anchors
-from mmdet_metaanchor.anchors.drawing import Boxes
+from mmdet_metaanchor.anchors.drawing import DrawnBoxes
 
 
 class Sample(NamedTuple):
@@ -20,7 +20,7 @@ class Sample(NamedTuple):
 
     name: str
     image: np.ndarray  # (H, W, 3) RGB uint8
-    truth: Boxes
+    truth: DrawnBoxes
     classes: Sequence[str]
 
 
@@ -28,7 +28,7 @@ class View(NamedTuple):
     """What a model with certain anchors makes of the samples."""
 
     per_cell: int  # anchors per cell of the lowest level
-    detections: list[Boxes]  # one a sample
+    detections: list[DrawnBoxes]  # one a sample
     anchors: np.ndarray  # (A, 4) corners of some of them, see read_view
 
 
@@ -47,7 +47,7 @@ def read_samples(dataset: Dataset, batch: Sequence[dict]) -> list[Sample]:
             Sample(
                 Path(data.img_path).name,
                 mmcv.imread(data.img_path, channel_order='rgb'),
-                Boxes(truth.bboxes.numpy(), truth.labels.numpy()),
+                DrawnBoxes(truth.bboxes.numpy(), truth.labels.numpy()),
                 dataset.metainfo['classes'],
             )
         )
@@ -70,7 +70,7 @@ def read_view(model: nn.Module, batch: Sequence[dict]) -> View:
     detections = []
     for result in results:
         found = result.pred_instances.cpu().numpy()
-        detections.append(Boxes(found.bboxes, found.labels, found.scores))
+        detections.append(DrawnBoxes(found.bboxes, found.labels, found.scores))
     data = batch[0]['data_samples']
     priors = model.bbox_head.prior_generator
     levels = cell_anchors(priors, data.img_shape, data.scale_factor)

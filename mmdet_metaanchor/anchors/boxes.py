@@ -138,12 +138,18 @@ def _corners(bbox: Sequence[float], image: dict) -> list[float] | None:
     return [x, y, x + w, y + h] if inside and w >= 1 and h >= 1 else None
 
 
+def _class_name(kind: str | type) -> str:
+    """Of a step, which a config in Python style names by its class."""
+    name = kind if isinstance(kind, str) else kind.__name__
+    return name.rpartition('.')[2]
+
+
 def _resize(pipeline, width: int, height: int) -> tuple[tuple, tuple]:
     """(width, height) that a pipeline makes of an image, and its scale."""
     steps = [
         step
         for step in pipeline
-        if not step['type'].rpartition('.')[2].startswith(NEUTRAL)
+        if not _class_name(step['type']).startswith(NEUTRAL)
     ]
     results = Compose([TRANSFORMS.build(step) for step in steps])(
         dict(

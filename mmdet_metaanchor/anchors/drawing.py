@@ -32,20 +32,20 @@ PANEL = 4.3  # inches, the width of a picture in which text is 9 pt
 DPI = 150
 
 
-class Boxes(NamedTuple):
-    """Boxes in px of the image file; the truth has no scores."""
+class DrawnBoxes(NamedTuple):
+    """DrawnBoxes in px of the image file; the truth has no scores."""
 
     corners: np.ndarray  # (N, 4) x1, y1, x2, y2
     labels: np.ndarray  # (N,) index of the class
     scores: np.ndarray | None = None  # (N,) in [0, 1]
 
 
-def above_threshold(boxes: Boxes, score_thr: float) -> Boxes:
+def above_threshold(boxes: DrawnBoxes, score_thr: float) -> DrawnBoxes:
     """The boxes whose score is above ``score_thr``; of the truth, all."""
     if boxes.scores is None:
         return boxes
     keep = boxes.scores > score_thr
-    return Boxes(*(field[keep] for field in boxes))
+    return DrawnBoxes(*(field[keep] for field in boxes))
 
 
 def image_grid(
@@ -86,7 +86,7 @@ def fill_grid(figure: FigureBase, rows: int, columns: int) -> np.ndarray:
 def draw_boxes(
     axes: Axes,
     image: np.ndarray,
-    boxes: Boxes,
+    boxes: DrawnBoxes,
     classes: Sequence[str],
     panel: float = PANEL,
 ) -> None:
@@ -95,7 +95,7 @@ def draw_boxes(
     Args:
         axes (Axes): Where.
         image (np.ndarray): (H, W, 3) RGB uint8.
-        boxes (Boxes): All of them are drawn.
+        boxes (DrawnBoxes): All of them are drawn.
         classes (Sequence[str]): Name of every label.
         panel (float): Width of the picture in inches; text and lines grow
             with it.

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ..method.prior_generator import MetaAnchorGenerator
 from ..runtime.files import go_on_from, write_json
-from .customize import list_shapes, write_anchors
+from .customize import find_head, list_shapes, write_anchors
 from .detections import AnchorSet, collect_detections, unite
 from .scorer import COCO, Scorer
 
@@ -195,7 +195,8 @@ def search_anchors(
     Raises:
         ValueError: ``out_dir`` holds the log of another search.
     """
-    first = list_shapes(model.bbox_head.prior_generator)
+    head = find_head(model)
+    first = list_shapes(head.prior_generator)
     settings = dict(
         **(notes or {}),
         images=images,
@@ -224,7 +225,7 @@ def search_anchors(
         start = [image[:0] for image in start]
     with redirect_stdout(None):
         coco = COCO(dataset.ann_file)
-    scorer = Scorer(model.bbox_head, coco, dataset.cat_ids)
+    scorer = Scorer(head, coco, dataset.cat_ids)
     before = scorer.score(scorer.merge([start]))
     best = max([before, *(s.score for s in log.steps if s.kept)])
     out_dir.mkdir(parents=True, exist_ok=True)

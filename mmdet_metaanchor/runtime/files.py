@@ -52,6 +52,12 @@ def digest_file(path: str | Path) -> str | None:
     return digest(path.read_bytes()) if path.is_file() else None
 
 
+def digest_json(value) -> str:
+    """:func:`digest` of a value as JSON, whatever the order of its keys."""
+    text = json.dumps(as_json(value), sort_keys=True)
+    return digest(text.encode())
+
+
 def as_json(value):
     """A value as a JSON file gives it back: tuples are lists there.
 

@@ -3,6 +3,8 @@ import json
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import LoadImageFromFile
+from mmdet.datasets.transforms import PackDetInputs, Resize
 from mmdet.registry import TASK_UTILS
 from mmdet.structures.bbox import bbox_overlaps
 
@@ -108,13 +110,22 @@ COCO = dict(
 )
 
 
-def test_boxes_as_the_pipeline_resizes_them(tmp_path):
+@pytest.mark.parametrize(
+    'types',
+    [
+        ('LoadImageFromFile', 'mmdet.Resize', 'mmdet.PackDetInputs'),
+        # As configs in MMEngine's pure Python style have them.
+        (LoadImageFromFile, Resize, PackDetInputs),
+    ],
+)
+def test_boxes_as_the_pipeline_resizes_them(tmp_path, types):
     path = tmp_path / 'boxes.json'
     path.write_text(json.dumps(COCO))
+    load, resize, pack = types
     pipeline = [
-        dict(type='LoadImageFromFile'),
-        dict(type='mmdet.Resize', scale=(100, 100), keep_ratio=True),
-        dict(type='mmdet.PackDetInputs'),
+        dict(type=load),
+        dict(type=resize, scale=(100, 100), keep_ratio=True),
+        dict(type=pack),
     ]
     boxes = read_boxes(path, pipeline)  # half the size
     assert boxes.boxes.tolist() == [[5, 10, 25, 40]]

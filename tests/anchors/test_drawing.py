@@ -1,4 +1,4 @@
-"""Boxes and anchors over an image."""
+"""DrawnBoxes and anchors over an image."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgb
 from mmdet_metaanchor.anchors.drawing import (
     ANCHOR_COLOURS,
     CLASS_COLOURS,
-    Boxes,
+    DrawnBoxes,
     above_threshold,
     draw_boxes,
     form_colour,
@@ -15,8 +15,8 @@ from mmdet_metaanchor.anchors.drawing import (
 )
 
 CORNERS = np.array([[10, 20, 50, 40], [60, 30, 90, 100], [5, 5, 25, 25.0]])
-FOUND = Boxes(CORNERS, np.array([1, 0, 1]), np.array([0.9, 0.3, 0.31]))
-TRUTH = Boxes(CORNERS[:2], np.array([1, 0]))
+FOUND = DrawnBoxes(CORNERS, np.array([1, 0, 1]), np.array([0.9, 0.3, 0.31]))
+TRUTH = DrawnBoxes(CORNERS[:2], np.array([1, 0]))
 IMAGE = np.full((120, 160, 3), 128, np.uint8)
 
 
@@ -45,7 +45,7 @@ def test_boxes_with_their_names_and_colours():
 @pytest.mark.parametrize('panel', [4.3, 2.0])
 def test_labels_lie_in_the_picture(panel):
     corners = np.array([[-9.0, -5, 30, 20], [150, 100, 170, 130]])
-    boxes = Boxes(corners, np.array([0, 0]), np.array([1.0, 1.0]))
+    boxes = DrawnBoxes(corners, np.array([0, 0]), np.array([1.0, 1.0]))
     ((axes,),) = image_grid(1, 1, IMAGE, panel)
     draw_boxes(axes, IMAGE, boxes, ('a longer name',), panel)
     axes.figure.draw_without_rendering()

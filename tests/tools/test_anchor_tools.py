@@ -170,6 +170,25 @@ def test_search_of_own_candidates_from_nothing(here, site, fail):
     assert 'other settings (contents)' in message
 
 
+@pytest.mark.parametrize(
+    'edit',
+    [
+        'model = dict(test_cfg=dict(score_thr=0.5))',
+        'test_dataloader = dict(dataset=dict(filter_cfg=dict(min_size=9)))',
+    ],
+)
+def test_search_of_an_edited_config_is_another_one(site, here, fail, edit):
+    """Its name and the checkpoint are those of before."""
+    config = Path('edited.py')
+    config.write_text("_base_ = './meta-retinanet.py'\n")
+    words = ['edited.py', 'meta-retinanet.pth', f'edited{len(edit)}']
+    words += ['--candidates', 'good.json', '--images', 4, '--held-images', 0]
+    run(site, 'search_anchors.py', *words)
+    config.write_text("_base_ = './meta-retinanet.py'\n" + edit + '\n')
+    message = fail('search_anchors.py', *words)
+    assert 'other settings (contents)' in message
+
+
 def test_inferencer_takes_an_anchors_file(here, tiny_data):
     """As any model does, see README."""
     image = str(tiny_data / 'images' / '0.png')

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ..drawing import (
     ANCHOR_COLOURS,
-    Boxes,
+    DrawnBoxes,
     draw_boxes,
     fill_grid,
     form_colour,
@@ -224,7 +224,7 @@ def _span(low: object, high: object) -> str:
     return f'{low}' if low == high else f'{low} to {high}'
 
 
-def _count(boxes: Boxes) -> str:
+def _count(boxes: DrawnBoxes) -> str:
     number = len(boxes.corners)
     return f'{number} detection{"" if number == 1 else "s"}'
 

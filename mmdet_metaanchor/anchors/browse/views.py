@@ -16,7 +16,7 @@ from ..customize import (
     find_heads,
     restored_anchors,
 )
-from ..drawing import Boxes, above_threshold
+from ..drawing import DrawnBoxes, above_threshold
 
 MOST_ALONE = 25  # anchors of a set that are looked at one by one
 
@@ -26,14 +26,14 @@ class SetView(NamedTuple):
 
     strides: list[int]  # px of the resized image, in x, one a level
     cell: list[np.ndarray]  # (A, 4) a level, see cell_anchors
-    detections: Boxes
+    detections: DrawnBoxes
 
 
 class AnchorView(NamedTuple):
     """What a model with one anchor a level makes of an image."""
 
     sizes: np.ndarray  # (levels, 2) (w, h) in px of the resized image
-    detections: Boxes
+    detections: DrawnBoxes
 
 
 def view_set(
@@ -153,8 +153,8 @@ def cell_anchors(
 
 
 @torch.no_grad()
-def _detect(model: nn.Module, item: dict, score_thr: float) -> Boxes:
+def _detect(model: nn.Module, item: dict, score_thr: float) -> DrawnBoxes:
     (result,) = model.test_step(pseudo_collate([item]))
     found = result.pred_instances.cpu().numpy()
-    boxes = Boxes(found.bboxes, found.labels, found.scores)
+    boxes = DrawnBoxes(found.bboxes, found.labels, found.scores)
     return above_threshold(boxes, score_thr)

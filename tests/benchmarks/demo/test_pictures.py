@@ -9,16 +9,16 @@ from matplotlib.figure import Figure
 from benchmarks.demo import pictures
 from benchmarks.demo.twins import Scalars
 from benchmarks.demo.views import Sample, View
-from mmdet_metaanchor.anchors.drawing import ANCHOR_COLOURS, Boxes
+from mmdet_metaanchor.anchors.drawing import ANCHOR_COLOURS, DrawnBoxes
 
 CORNERS = np.array([[10, 20, 50, 40], [60, 30, 90, 100], [5, 5, 25, 25.0]])
-FOUND = Boxes(CORNERS, np.array([1, 0, 1]), np.array([0.9, 0.3, 0.31]))
-TRUTH = Boxes(CORNERS[:2], np.array([1, 0]))
+FOUND = DrawnBoxes(CORNERS, np.array([1, 0, 1]), np.array([0.9, 0.3, 0.31]))
+TRUTH = DrawnBoxes(CORNERS[:2], np.array([1, 0]))
 SAMPLE = Sample(
     'some.jpg', np.full((120, 160, 3), 128, np.uint8), TRUTH, ('cat', 'dog')
 )
 VIEW = View(3, [FOUND], CORNERS)
-NOTHING = Boxes(*(field[:0] for field in FOUND))
+NOTHING = DrawnBoxes(*(field[:0] for field in FOUND))
 
 
 @pytest.fixture
