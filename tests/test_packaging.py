@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from setuptools import Distribution, Extension
 
 from mmdet_metaanchor.runtime import stack
 from mmdet_metaanchor.version import __version__
+from tools.mmcv_ops_in_one import join_sources
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (
@@ -181,3 +183,49 @@ def test_set_up_leaves_a_foreign_environment_alone(tmp_path):
     assert result.returncode == 1
     assert 'not made by this script' in result.stderr
     assert mine.exists()
+
+
+def extension(*sources: str, name='mmcv._ext') -> Extension:
+    return Extension(name, list(sources))
+
+
+def test_mmcv_ops_are_joined_in_one_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ops = extension(
+        './mmcv/ops/csrc/pytorch/nms.cpp',
+        './mmcv/ops/csrc/pytorch/cpu/nms.cpp',
+        './mmcv/ops/csrc/pytorch/border_align.cpp',
+    )
+    join_sources(Distribution(dict(ext_modules=[ops])))
+    assert ops.sources == [
+        'build/mmcv_ops.cpp',
+        './mmcv/ops/csrc/pytorch/cpu/nms.cpp',
+    ]
+    first, *includes = (tmp_path / ops.sources[0]).read_text().splitlines()
+    assert first == '#include <torch/extension.h>'
+    # As seen from build/.
+    assert includes == [
+        '#include "../mmcv/ops/csrc/pytorch/border_align.cpp"',
+        '#include "../mmcv/ops/csrc/pytorch/nms.cpp"',
+    ]
+
+
+@pytest.mark.parametrize(
+    'other',
+    [
+        extension('mmcv/ops/csrc/pytorch/nms.cpp', name='mine'),
+        # As a build for CUDA has them.
+        extension(
+            'mmcv/ops/csrc/pytorch/nms.cpp',
+            'mmcv/ops/csrc/pytorch/cuda/nms_cuda.cu',
+        ),
+        extension('mmcv/ops/csrc/pytorch/cpu/nms.cpp'),
+    ],
+)
+def test_other_builds_are_left_alone(tmp_path, monkeypatch, other):
+    monkeypatch.chdir(tmp_path)
+    sources = list(other.sources)
+    join_sources(Distribution(dict(ext_modules=[other])))
+    join_sources(Distribution())
+    assert other.sources == sources
+    assert not any(tmp_path.iterdir())

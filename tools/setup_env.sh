@@ -77,10 +77,10 @@ print(sysconfig.get_path("include") + "/Python.h")')
 }
 
 max_jobs() {
-    # One compiler takes up to 1.5 GB.
+    # One compiler takes up to 2.3 GB.
     local cores memory
     cores=$(nproc)
-    memory=$(awk '/MemAvailable/ {print int($2 / 1500000)}' /proc/meminfo)
+    memory=$(awk '/MemAvailable/ {print int($2 / 2300000)}' /proc/meminfo)
     local jobs=$((memory < cores ? memory : cores))
     echo $((jobs > 1 ? jobs : 1))
 }
@@ -127,10 +127,24 @@ logged() { # NAME COMMAND...
     die "'$*' failed. The above ends its log, $log."
 }
 
+# pip with mmcv_ops_in_one.py as a hook of setuptools, which makes MMCV's
+# compilation three times faster. If that fails: as MMCV comes.
+pip_compiling_fast() {
+    local hook=$venv/hooks/mmcv_ops_in_one
+    mkdir -p "$hook.dist-info"
+    cp tools/mmcv_ops_in_one.py "$hook.py"
+    printf '%s\n' 'Metadata-Version: 2.1' 'Name: mmcv_ops_in_one' 'Version: 1' \
+        >"$hook.dist-info/METADATA"
+    printf '%s\n' '[setuptools.finalize_distribution_options]' \
+        'mmcv_ops_in_one = mmcv_ops_in_one:join_sources' \
+        >"$hook.dist-info/entry_points.txt"
+    PYTHONPATH=$(cd "$venv/hooks" && pwd) pip "$@" || pip "$@"
+}
+
 install_stack() {
     export CFLAGS=${CFLAGS:--g0 -O2} MAX_JOBS=${MAX_JOBS:-$(max_jobs)}
     # -v: ninja's progress is read from the log.
-    logged stack pip install -v --no-build-isolation \
+    logged stack pip_compiling_fast install -v --no-build-isolation \
         -e ".[$stack,demo,onnx,search,test]"
 
     # opencv-python needs libGL, which a machine without a screen may lack.
@@ -144,8 +158,8 @@ install_stack() {
     # pip may have kept an MMCV that it compiled for another torch.
     if ! "$venv/bin/python" -c 'import mmcv.ops' 2>/dev/null; then
         echo "      MMCV's ops do not load: compiling them anew"
-        logged mmcv pip install -v --no-build-isolation --no-cache-dir \
-            --force-reinstall --no-deps "$(pip freeze | grep 'mmcv==')"
+        logged mmcv pip_compiling_fast install -v --no-build-isolation \
+            --no-cache-dir --force-reinstall --no-deps "$(pip freeze | grep 'mmcv==')"
     fi
     logged import "$venv/bin/python" -c 'import mmcv.ops, mmdet'
 }
@@ -178,7 +192,7 @@ if ! is_done torch "$venv_key"; then
     logged torch pip install $torch "$setuptools" wheel ninja psutil packaging
     mark_done torch "$venv_key"
 fi
-echo "[3/3] MMDetection ($stack), where MMCV's ops are compiled (5 to 8 minutes" \
+echo "[3/3] MMDetection ($stack), where MMCV's ops are compiled (2 to 3 minutes" \
     'on 2 cores, unless pip kept them), this package, test tools (1 minute)'
 install_stack
 mark_done stack "$stack_key"
