@@ -29,7 +29,7 @@ env:
 	@bash tools/setup_env.sh $(STACK) $(VENV)
 
 demo: env
-	$(VENV)/bin/python -m benchmarks.demo
+	$(VENV)/bin/python -m benchmarks.quality benchmarks/grids/demo.py
 
 lint: env
 	$(VENV)/bin/ruff check .

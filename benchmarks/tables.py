@@ -30,7 +30,8 @@ def show(rows: Sequence[Sequence[str]]) -> None:
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; the first row is its head."""
+    """A Markdown table; the first row is its head, cells may have lines."""
     head, *body = rows
     lines = [head, ['---'] * len(head), *body]
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+    rows = (f'| {" | ".join(line)} |' for line in lines)
+    return '\n'.join(row.replace('\n', '<br>') for row in rows)

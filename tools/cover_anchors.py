@@ -12,7 +12,7 @@ from mmdet_metaanchor.anchors.boxes import read_detector_boxes
 from mmdet_metaanchor.anchors.cover import (
     cover,
     draw_cover,
-    summarise,
+    summarise_cover,
     unreached,
 )
 from mmdet_metaanchor.anchors.customize import (
@@ -61,7 +61,7 @@ def main() -> None:
             generator = build_anchors(parse_anchors(args.anchors), generator)
         boxes = read_detector_boxes(cfg, args.ann_file)
     found = cover(boxes, generator)
-    rows, lost = summarise(boxes, found), unreached(boxes, found)
+    rows, lost = summarise_cover(boxes, found), unreached(boxes, found)
     folder = Path(args.out_dir)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / 'cover.json', dict(groups=rows, unreached=lost))

@@ -16,7 +16,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.speed.timing import alternate, summarise
+from benchmarks.speed.timing import alternate, median_ratio
 from mmdet_metaanchor.published.assigners import (
     FasterRCNNAssigner,
     SSDAssigner,
@@ -195,7 +195,7 @@ def compare_coders(
                 )
 
 
-def peak_memory(run: Callable[[], None], device: str) -> int:
+def peak_allocation(run: Callable[[], None], device: str) -> int:
     """Most memory that PyTorch held at once for a run, in bytes.
 
     Read from the trace of the profiler, where every allocation says how much
@@ -226,7 +226,7 @@ def peak_memory(run: Callable[[], None], device: str) -> int:
 
 
 def _compare(name, part, run, stock, sizes, pairs, device) -> Comparison:
-    memory = peak_memory(lambda: run(part), device)
+    memory = peak_allocation(lambda: run(part), device)
     label = f'{name}, {sizes[0]} x {sizes[1]}'
     if stock is None:
         times = alternate(label, [lambda: run(part)] * 2, pairs, device)
@@ -235,7 +235,7 @@ def _compare(name, part, run, stock, sizes, pairs, device) -> Comparison:
     times = alternate(
         label, [lambda: run(stock), lambda: run(part)], pairs, device
     )
-    row = summarise(times)
+    row = median_ratio(times)
     return Comparison(
         name,
         *sizes,
@@ -243,5 +243,5 @@ def _compare(name, part, run, stock, sizes, pairs, device) -> Comparison:
         row['stock'],
         row['ratio'],
         memory,
-        peak_memory(lambda: run(stock), device),
+        peak_allocation(lambda: run(stock), device),
     )

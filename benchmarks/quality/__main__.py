@@ -10,13 +10,15 @@ from pathlib import Path
 
 import torch
 
+from benchmarks import tables
 from benchmarks.machine import describe_machine
 from benchmarks.quality.check import print_verdicts, repeat_cells
 from benchmarks.quality.grid import Grid
 from benchmarks.quality.jobs import Jobs
-from benchmarks.quality.report import write_report
+from benchmarks.quality.report import cells, write_report
 from benchmarks.quality.runs import Run
 from mmdet_metaanchor.runtime.command_line import one_line_errors
+from mmdet_metaanchor.runtime.files import read_json
 
 
 def parse_args() -> argparse.Namespace:
@@ -106,7 +108,7 @@ def main() -> None:
                 failures = jobs.run(choose_runs(grid, args.only or ['*']))
         except KeyboardInterrupt:
             sys.exit('interrupted; the same command goes on from here')
-        print(write_report(grid, jobs, results))
+        print_report(write_report(grid, jobs, results), len(grid.seeds))
     if failures:
         sys.exit('\n'.join(['failed:', *failures]))
 
@@ -133,6 +135,14 @@ def check(grid: Grid, stated: Jobs, folder: Path) -> None:
     print_verdicts(verdicts)
     ended.touch()
     sys.exit(not all(verdict.holds for verdict in verdicts))
+
+
+def print_report(path: Path, seeds: int) -> None:
+    """Print the tables of a report, and where it is."""
+    for table in read_json(path.with_suffix('.json'))['tables'].values():
+        print(table['title'])
+        tables.show(cells(table, seeds))
+    print(path)
 
 
 def choose_runs(grid: Grid, patterns: Sequence[str]) -> list[Run]:

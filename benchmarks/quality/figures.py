@@ -11,7 +11,7 @@ from .runs import Cell
 CONFIDENCE = 0.95
 
 
-def summarise(values: dict[int, float]) -> dict | None:
+def mean_and_spread(values: dict[int, float]) -> dict | None:
     """Mean and spread of what several seeds gave.
 
     Args:
@@ -31,7 +31,7 @@ def summarise(values: dict[int, float]) -> dict | None:
     )
 
 
-def compare(
+def paired_difference(
     values: dict[int, float], reference: dict[int, float]
 ) -> dict | None:
     r"""Differences of pairs of the same seed.
@@ -94,9 +94,9 @@ def tabulate(grid: Grid, records: dict[str, dict[int, dict]]) -> dict:
     Returns:
         dict: By name of the table: ``title``, ``columns``, ``versus``, and
         ``rows``, by label a list with, for every column, ``None`` where
-        nothing was run, or what :func:`summarise` gives of the mAP in
+        nothing was run, or what :func:`mean_and_spread` gives of the mAP in
         percent, with ``per_cell``, anchors a cell, and ``difference``, what
-        :func:`compare` gives to the first column or row.
+        :func:`paired_difference` gives to the first column or row.
     """
     tables = {}
     for name, definition in grid.tables.items():
@@ -111,7 +111,7 @@ def tabulate(grid: Grid, records: dict[str, dict[int, dict]]) -> dict:
                 other = {'column': entries[0], 'row': first_row[column]}
                 reference = other.get(versus)
                 if entry and reference and reference is not entry:
-                    entry['difference'] = compare(
+                    entry['difference'] = paired_difference(
                         entry['seeds'], reference['seeds']
                     )
         tables[name] = dict(
@@ -147,7 +147,7 @@ def _fill(cell: Cell | None, records: dict) -> dict | None:
     if cell is None:
         return None
     tests = select(cell, records.get(cell.variant, {}))
-    summary = summarise({seed: percent(test) for seed, test in tests.items()})
+    summary = mean_and_spread({s: percent(test) for s, test in tests.items()})
     if summary is not None:
         numbers = [test['per_cell'] for test in tests.values()]
         summary['per_cell'] = [min(numbers), max(numbers)]

@@ -47,7 +47,9 @@ class Grid:
       is what differences are to) and ``check``, row and column of the cell
       that a reader's check repeats. A cell is a variant, or a list of a
       variant, data and anchors;
-    - ``results``, the folder of its results, if they are kept with it.
+    - ``results``, the folder of its results, if they are kept with it;
+    - ``pictures``, if there are to be any: the number of ``images``, and
+      ``columns``, cells by their title, see :func:`draw_pictures`.
 
     Args:
         path (str | Path): The file.
@@ -67,6 +69,7 @@ class Grid:
             )
         self.path = Path(path)
         self.results = cfg.get('results')
+        self.pictures = cfg.get('pictures', {})
         self._settings = {}
         self._annotations = {}
         self.seeds = list(cfg.seeds)

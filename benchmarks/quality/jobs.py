@@ -87,6 +87,15 @@ class Jobs:
         record = self.read(run)
         return record is not None and is_whole(run, record)
 
+    def is_trained(self, run: Run) -> bool:
+        """Whether the training of a run has ended, and its files are here."""
+        return is_trained(self.work_dir / run.name)
+
+    def trained(self, run: Run) -> tuple[Path, Path]:
+        """Config and checkpoint of a run whose training has ended."""
+        folder = self.work_dir / run.name
+        return self._config(run), last_checkpoint(folder)
+
     def run(self, runs: Sequence[Run]) -> list[str]:
         """Do what is not done yet.
 
@@ -155,6 +164,10 @@ class Jobs:
             if 'make' not in self.grid.data[name]
         }
 
+    def _config(self, run: Run) -> Path:
+        # Not in the run's folder, where MMEngine writes what it came to.
+        return self.work_dir / 'configs' / f'{run.name}.py'
+
     def _path(self, run: Run) -> Path:
         return self.results / f'{run.name}.json'
 
@@ -177,8 +190,7 @@ class Jobs:
                 f'what was trained is not in {folder}; copy that folder '
                 'here, or remove the file to train anew'
             )
-        # Not in that folder, where MMEngine writes what it came to.
-        config = self.work_dir / 'configs' / f'{run.name}.py'
+        config = self._config(run)
         config.parent.mkdir(exist_ok=True)
         config.write_text(
             self.grid.config(

@@ -8,7 +8,15 @@ from mmdet_metaanchor.runtime.files import replacing, write_json
 from .figures import tabulate
 from .grid import Grid
 from .jobs import Jobs, is_whole
+from .pictures import SCORE_THR, draw_pictures
 from .plots import draw_table
+
+PICTURES = dict(
+    detections='The first test images, not chosen: the boxes of the data, '
+    f'then detections whose score is above {SCORE_THR}.',
+    anchors='Anchors of one cell of every level, near the centre of the '
+    'image: wide ones blue, square ones orange, tall ones green.',
+)
 
 
 def write_report(grid: Grid, jobs: Jobs, out_dir: Path) -> Path:
@@ -55,18 +63,23 @@ def write_report(grid: Grid, jobs: Jobs, out_dir: Path) -> Path:
     ]
     for name, table in numbers.items():
         lines.append(f'## {table["title"]}\n')
-        lines.append(markdown(table, len(grid.seeds)) + '\n')
+        lines.append(tables.markdown(cells(table, len(grid.seeds))) + '\n')
         if any(map(any, table['rows'].values())):
             draw_table(out_dir / f'{name}.png', table)
             lines.append(f'![{table["title"]}]({name}.png)\n')
+    for name in draw_pictures(grid, jobs, out_dir):
+        title = name.removesuffix('.png')
+        lines.append(f'## {title.capitalize()}\n')
+        lines.append(f'![{title}]({name})\n')
+        lines.append(PICTURES[title] + '\n')
     path = out_dir / 'report.md'
     with replacing(path) as part:
         part.write_text('\n'.join(lines), encoding='utf-8')
     return path
 
 
-def markdown(table: dict, seeds: int) -> str:
-    """A table of :func:`tabulate` in Markdown.
+def cells(table: dict, seeds: int) -> list[list[str]]:
+    """A table of :func:`tabulate` as text, its head first.
 
     Args:
         table (dict): The table.
@@ -77,11 +90,13 @@ def markdown(table: dict, seeds: int) -> str:
         'row': f'difference to {next(iter(table["rows"]))}',
     }
     head = [versus.get(table['versus'], ''), *table['columns']]
-    rows = [
-        [label, *(_cell(entry, seeds) for entry in entries)]
-        for label, entries in table['rows'].items()
+    return [
+        head,
+        *(
+            [label, *(_cell(entry, seeds) for entry in entries)]
+            for label, entries in table['rows'].items()
+        ),
     ]
-    return tables.markdown([head, *rows])
 
 
 def _cell(entry: dict | None, seeds: int) -> str:
@@ -94,7 +109,7 @@ def _cell(entry: dict | None, seeds: int) -> str:
         text += f' (n = {len(entry["seeds"])})'
     difference = entry.get('difference')
     if difference is not None:
-        text += f'<br>[{difference["mean"]:+.1f}'
+        text += f'\n[{difference["mean"]:+.1f}'
         if difference['interval'] is not None:
             low, high = difference['interval']
             text += f'; {low:+.1f} to {high:+.1f}'

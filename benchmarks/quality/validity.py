@@ -29,6 +29,15 @@ def check_grid(grid) -> None:
             raise ValueError(f'{name!r} cannot name anchors of {grid.path}')
     for name in grid.tables:
         _check_table(grid, name)
+    if grid.pictures:
+        _has(grid, grid.pictures, ('images', 'columns'), 'pictures')
+        for cell in map(grid.cell, grid.pictures['columns'].values()):
+            _check_cell(grid, cell)
+            if cell.test.anchors in CHOSEN[1:]:
+                raise ValueError(
+                    f'pictures of {grid.path} are of trained anchors or of '
+                    f'those of the grid, not of {cell.test.anchors!r} ones'
+                )
 
 
 def known(grid, key: str, name: str, user: str) -> None:
@@ -61,11 +70,15 @@ def _check_table(grid, name: str) -> None:
         raise ValueError(f'two rows of table {name} have the same label')
     for cells in rows.values():
         for cell in filter(None, cells):
-            known(grid, 'data', cell.test.data, cell.variant)
-            if cell.test.anchors not in CHOSEN:
-                known(grid, 'anchors', cell.test.anchors, cell.variant)
+            _check_cell(grid, cell)
     if grid.cell_to_check(name) is None:
         raise ValueError(f'table {name} has no cell {table["check"]} to check')
+
+
+def _check_cell(grid, cell) -> None:
+    known(grid, 'data', cell.test.data, cell.variant)
+    if cell.test.anchors not in CHOSEN:
+        known(grid, 'anchors', cell.test.anchors, cell.variant)
 
 
 def _has(grid, entry: dict, keys: tuple[str, ...], owner: str) -> None:

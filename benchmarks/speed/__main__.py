@@ -14,7 +14,7 @@ from benchmarks.speed.compare import compare_variants
 from benchmarks.speed.report import (
     cost_table,
     speed_table,
-    write_report,
+    write_speed_report,
 )
 from benchmarks.speed.variants import (
     GRIDS,
@@ -87,7 +87,7 @@ def main() -> None:
     content = compare_variants(
         out_dir / 'speed.json', args.priors, args.variants, settings
     )
-    write_report(out_dir, content)
+    write_speed_report(out_dir, content)
     tables.show(speed_table(content['cells']))
     tables.show(cost_table(content['cells']))
     print(f'{out_dir}/speed.md')

@@ -11,7 +11,7 @@ from benchmarks import tables
 from mmdet_metaanchor.anchors.drawing import CLASS_COLOURS, save
 from mmdet_metaanchor.runtime.files import replacing
 
-from .timing import summarise
+from .timing import median_ratio
 from .variants import OBJECTS, RIVALS, RUNS, STOCK, VARIANTS
 
 Rows = list[list[str]]
@@ -40,7 +40,7 @@ def speed_table(cells: Sequence[dict]) -> Rows:
             if cell['variant'] == STOCK:
                 row += _stock_times(cells, cell['priors'], what)
             elif what in cell['seconds']:
-                times = summarise(cell['seconds'][what])
+                times = median_ratio(cell['seconds'][what])
                 row += [
                     f'{times["ours"]:.3f}',
                     f'{times["ratio"]:.3f}',
@@ -73,7 +73,7 @@ def cost_table(cells: Sequence[dict]) -> Rows:
     return rows
 
 
-def write_report(out_dir: Path, content: dict) -> None:
+def write_speed_report(out_dir: Path, content: dict) -> None:
     """Write ``speed.md`` and ``speed.png``.
 
     Args:
@@ -137,7 +137,7 @@ def _draw_run(axes: Axes, what: str, cells: Sequence[dict]) -> None:
         axes.axvline(border + 0.5, color='black', linewidth=0.5, alpha=0.3)
     for index, name in enumerate(names):
         mine = [cell for cell in _sorted(cells) if cell['variant'] == name]
-        times = [summarise(cell['seconds'][what]) for cell in mine]
+        times = [median_ratio(cell['seconds'][what]) for cell in mine]
         ratios = [row['ratio'] for row in times]
         axes.errorbar(
             [

@@ -58,7 +58,7 @@ def training_step(
     return run
 
 
-def summarise(times: Sequence[tuple[float, float]]) -> dict[str, float]:
+def median_ratio(times: Sequence[tuple[float, float]]) -> dict[str, float]:
     """Median seconds of both sides, and median and range of the ratios."""
     ratios = sorted(ours / stock for stock, ours in times)
     return dict(

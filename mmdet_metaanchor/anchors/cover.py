@@ -84,7 +84,7 @@ def cover(boxes: Boxes, generator: AnchorGenerator) -> Cover:
     return best
 
 
-def summarise(boxes: Boxes, found: Cover) -> list[dict]:
+def summarise_cover(boxes: Boxes, found: Cover) -> list[dict]:
     """Shares of all boxes, of COCO's sizes and of the classes.
 
     Args:

@@ -92,6 +92,9 @@ def draw_boxes(
 ) -> None:
     """An image with boxes, their classes and their scores in percent.
 
+    In lines and letters of a figure. MMDetection's DetLocalVisualizer draws
+    in the pixels of the image, where a small one has no room for letters.
+
     Args:
         axes (Axes): Where.
         image (np.ndarray): (H, W, 3) RGB uint8.
@@ -104,9 +107,11 @@ def draw_boxes(
     height, width = image.shape[:2]
     zoom = panel / PANEL
     letter = width / 35  # px of the image, the most that 9 pt take
-    for index, (corners, label) in enumerate(
-        zip(boxes.corners, boxes.labels, strict=True)
-    ):
+    order = range(len(boxes.labels))
+    if boxes.scores is not None:  # the surest ones on top of the others
+        order = boxes.scores.argsort()
+    for index in order:
+        corners, label = boxes.corners[index], boxes.labels[index]
         x1, y1 = corners[:2]
         colour = CLASS_COLOURS[label % len(CLASS_COLOURS)]
         frame = rectangle(corners, colour, 2 * zoom)

@@ -55,7 +55,7 @@ def export_onnx(
     noise = [_noise(*size) for size in CHECKED]
     with replacing(Path(out)) as part:
         _write(network, part)
-        differences = compare(
+        differences = largest_differences(
             network, part, noise + [batch_of(image) for image in images]
         )
         # Not `>`, which lets NaN pass.
@@ -67,7 +67,7 @@ def export_onnx(
     return differences
 
 
-def compare(
+def largest_differences(
     network: DetectorNetwork, path: str | Path, batches: Sequence[np.ndarray]
 ) -> dict[str, float]:
     """Largest difference of an ONNX file from the network it was made of.

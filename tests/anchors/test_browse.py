@@ -19,7 +19,7 @@ from mmdet_metaanchor import customize_anchors, write_anchors
 from mmdet_metaanchor.anchors.browse import browse_anchors
 from mmdet_metaanchor.anchors.browse.views import (
     cell_anchors,
-    choose_anchors,
+    spread_anchors,
     view_each,
     view_set,
 )
@@ -148,12 +148,12 @@ def test_few_anchors_are_all_looked_at():
     generator = TASK_UTILS.build(
         dict(type='MetaAnchorGenerator', shapes=LISTED, strides=[8] * 5)
     )
-    assert choose_anchors(generator) == [0, 1]
+    assert spread_anchors(generator) == [0, 1]
 
 
 def test_many_anchors_are_thinned_out_evenly():
     generator = TASK_UTILS.build(GRID)
-    chosen = choose_anchors(generator)
+    chosen = spread_anchors(generator)
     assert len(set(chosen)) == 25
     areas = generator.base_shapes[0].prod(1)
     assert areas[chosen].min() == pytest.approx(areas.min().item())
@@ -169,7 +169,7 @@ def test_levels_of_different_numbers():
     generator = TASK_UTILS.build(
         dict(type='MetaAnchorGenerator', shapes=shapes, strides=list(STRIDES))
     )
-    assert choose_anchors(generator) == [0]
+    assert spread_anchors(generator) == [0]
 
 
 def test_pictures(model, image, tmp_path):

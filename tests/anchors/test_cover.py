@@ -12,7 +12,7 @@ from mmdet_metaanchor.anchors.boxes import Boxes, read_boxes
 from mmdet_metaanchor.anchors.cover import (
     cover,
     draw_cover,
-    summarise,
+    summarise_cover,
     unreached,
 )
 
@@ -73,7 +73,7 @@ def test_summary_by_hand():
     found = cover(boxes, generator)
     np.testing.assert_allclose(found.iou, [1, 0.25])
     np.testing.assert_allclose(found.side_ratio, [1, 4])
-    rows = {row['group']: row for row in summarise(boxes, found)}
+    rows = {row['group']: row for row in summarise_cover(boxes, found)}
     assert set(rows) == {'all', 'small', 'medium', 'cat', 'dog'}
     assert rows['all'] == {
         'group': 'all',

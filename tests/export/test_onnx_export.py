@@ -18,7 +18,11 @@ from mmdet_metaanchor import (
     export_onnx,
 )
 from mmdet_metaanchor.export import onnx_export
-from mmdet_metaanchor.export.onnx_export import batch_of, compare, open_session
+from mmdet_metaanchor.export.onnx_export import (
+    batch_of,
+    largest_differences,
+    open_session,
+)
 from mmdet_metaanchor.export.onnx_network import DetectorNetwork
 
 for package in ('onnx', 'onnxruntime'):
@@ -91,7 +95,7 @@ def test_onnxruntime_gives_what_pytorch_gives(bake, tmp_path, anchors, decode):
         pixels(*shape).astype(np.float32)
         for shape in ((1, 3, 20, 30), (2, 3, 64, 160), (2, 3, 131, 77))
     ]
-    for differences in (told, compare(network, out, batches)):
+    for differences in (told, largest_differences(network, out, batches)):
         assert list(differences) == list(network.dynamic_axes)
         assert max(differences.values()) < 1e-4
 
@@ -150,7 +154,9 @@ def test_every_detection_is_a_decoded_box(bake, tmp_path, anchors):
 def test_differing_outputs_leave_the_old_file(bake, tmp_path, monkeypatch):
     out = tmp_path / 'model.onnx'
     out.write_text('old')
-    monkeypatch.setattr(onnx_export, 'compare', lambda *_: {'x': float('nan')})
+    monkeypatch.setattr(
+        onnx_export, 'largest_differences', lambda *_: {'x': float('nan')}
+    )
     with pytest.raises(ValueError, match='differs from PyTorch'):
         export_onnx(bake('AnchorGenerator')[0], out)
     assert out.read_text() == 'old'
@@ -163,7 +169,9 @@ def test_compare_sees_another_network(bake, tmp_path):
     export_onnx(model, out, decode=True)
     model.bbox_head.retina_cls.bias.data += 0.1
     batch = pixels(1, 3, 64, 64).astype(np.float32)
-    difference = compare(DetectorNetwork(model, True), out, [batch])
+    difference = largest_differences(
+        DetectorNetwork(model, True), out, [batch]
+    )
     # The slope of a sigmoid is 1/4 at most.
     assert 1e-4 < difference['scores'] < 0.1 / 4 + 1e-4
     assert difference['boxes'] < 1e-4

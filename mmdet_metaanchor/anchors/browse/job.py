@@ -29,7 +29,7 @@ def browse_anchors(
 
     ``cell_<image>.png`` has the anchors of one cell over the image, a panel
     a level; ``each_<image>.png`` what each anchor detects alone, at most 25
-    of a set, see :func:`~.views.choose_anchors`; ``sets_<image>.png`` what
+    of a set, see :func:`~.views.spread_anchors`; ``sets_<image>.png`` what
     the sets detect, after what the anchors of the model do, which are taken
     for those of its training. Bad input is refused before anything is
     written, and the model keeps its anchors.

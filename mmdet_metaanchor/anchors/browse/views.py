@@ -59,7 +59,7 @@ def view_set(
         return SetView(
             [stride[0] for stride in priors.strides],
             cell_anchors(priors, data.img_shape, data.scale_factor),
-            _detect(model, item, score_thr),
+            detect(model, item, score_thr),
         )
 
 
@@ -76,7 +76,7 @@ def view_each(
 
     Returns:
         dict[int, AnchorView]: By index a of the anchor: the a-th of every
-        level, at its size and place. Which ones, :func:`choose_anchors`
+        level, at its size and place. Which ones, :func:`spread_anchors`
         says.
     """
     views = {}
@@ -84,7 +84,7 @@ def view_each(
         if anchors is not None:
             customize_anchors(model, anchors)
         priors = find_heads(model)[0].prior_generator
-        chosen = choose_anchors(priors)
+        chosen = spread_anchors(priors)
         for index in tqdm(chosen, 'each alone', unit='anchor', leave=False):
             sizes = [shapes[index].tolist() for shapes in priors.base_shapes]
             centers = [c[index].tolist() for c in priors.base_centers]
@@ -92,12 +92,12 @@ def view_each(
                 model, dict(shapes=[[size] for size in sizes], centers=centers)
             )
             views[index] = AnchorView(
-                np.array(sizes), _detect(model, item, score_thr)
+                np.array(sizes), detect(model, item, score_thr)
             )
     return views
 
 
-def choose_anchors(
+def spread_anchors(
     generator: MetaAnchorGenerator, most: int = MOST_ALONE
 ) -> list[int]:
     """Anchors of a set to look at one by one.
@@ -153,7 +153,14 @@ def cell_anchors(
 
 
 @torch.no_grad()
-def _detect(model: nn.Module, item: dict, score_thr: float) -> DrawnBoxes:
+def detect(model: nn.Module, item: dict, score_thr: float) -> DrawnBoxes:
+    """What a model detects on an image, above a score.
+
+    Args:
+        model (nn.Module): Detector in evaluation mode.
+        item (dict): The image, as the test pipeline gives it.
+        score_thr (float): Detections are kept whose score is above it.
+    """
     (result,) = model.test_step(pseudo_collate([item]))
     found = result.pred_instances.cpu().numpy()
     boxes = DrawnBoxes(found.bboxes, found.labels, found.scores)

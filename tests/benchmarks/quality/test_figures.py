@@ -3,9 +3,9 @@
 import pytest
 
 from benchmarks.quality.figures import (
-    compare,
     expected_range,
-    summarise,
+    mean_and_spread,
+    paired_difference,
 )
 
 # Student's t with 2 degrees of freedom has F(x) = 1/2 + x / (2 sqrt(2 + x^2)),
@@ -14,24 +14,28 @@ T2 = (2 * 0.95**2 / (1 - 0.95**2)) ** 0.5
 
 
 def test_summary_of_seeds():
-    summary = summarise({0: 1.0, 1: 2.0, 2: 6.0})
+    summary = mean_and_spread({0: 1.0, 1: 2.0, 2: 6.0})
     assert summary['mean'] == 3
     # ((1 - 3)^2 + (2 - 3)^2 + (6 - 3)^2) / 2 = 7
     assert summary['spread'] == pytest.approx(7**0.5)
 
 
 def test_one_seed_has_no_spread():
-    assert summarise({4: 1.5}) == dict(seeds={4: 1.5}, mean=1.5, spread=None)
+    assert mean_and_spread({4: 1.5}) == dict(
+        seeds={4: 1.5}, mean=1.5, spread=None
+    )
 
 
 def test_nothing_run_gives_nothing():
-    assert summarise({}) is None
-    assert compare({}, {0: 1.0}) is None
+    assert mean_and_spread({}) is None
+    assert paired_difference({}, {0: 1.0}) is None
 
 
 def test_differences_are_of_pairs_of_the_same_seed():
     """Seeds that only one side has do not count."""
-    found = compare({0: 2.0, 1: 4.0, 2: 9.0, 7: 50.0}, {2: 6, 1: 2, 0: 1})
+    found = paired_difference(
+        {0: 2.0, 1: 4.0, 2: 9.0, 7: 50.0}, {2: 6, 1: 2, 0: 1}
+    )
     # 1, 2 and 3: mean 2, standard deviation 1
     assert found['mean'] == 2
     margin = T2 / 3**0.5
@@ -39,12 +43,14 @@ def test_differences_are_of_pairs_of_the_same_seed():
 
 
 def test_equal_differences_have_an_interval_of_no_length():
-    found = compare({0: 2.0, 1: 5.0}, {0: 1.0, 1: 4.0})
+    found = paired_difference({0: 2.0, 1: 5.0}, {0: 1.0, 1: 4.0})
     assert found == dict(mean=1.0, interval=[1.0, 1.0])
 
 
 def test_one_pair_has_no_interval():
-    assert compare({0: 2.0}, {0: 1.5}) == dict(mean=0.5, interval=None)
+    assert paired_difference({0: 2.0}, {0: 1.5}) == dict(
+        mean=0.5, interval=None
+    )
 
 
 def test_one_more_training_is_expected_around_the_mean():

@@ -29,6 +29,7 @@ tables = dict(
     second=dict(title='Second', columns=['x'], check=['r', 'x'],
                 rows=[['r', ['b', 'far']]]),
 )
+pictures = dict(images=1, columns=dict(p=['b', 'near', 'one']))
 """
 
 
@@ -127,6 +128,10 @@ def test_a_table_can_be_dropped_by_a_config_that_inherits(make_grid):
          "'column' or 'row', got 'colum'"),
         ('one=dict(', 'trained=dict(', "'trained' cannot name anchors"),
         ("a=dict(detector='stock', ", 'a=dict(', 'variant a .*lacks detector'),
+        ("p=['b', 'near', 'one']", "p=['b', 'near', 'two']", "'two'.*anchors"),
+        ("p=['b', 'near', 'one']", "p=['b', 'near', 'searched']",
+         "not of 'searched'"),
+        ('images=1, ', '', 'pictures of grid.py lacks images'),
     ],
 )  # fmt: skip
 def test_unknown_names_are_refused(make_grid, old, new, message):
@@ -135,7 +140,7 @@ def test_unknown_names_are_refused(make_grid, old, new, message):
         make_grid(GRID.replace(old, new, 1))
 
 
-@pytest.mark.parametrize('name', ['digits', 'coco', 'custom'])
+@pytest.mark.parametrize('name', ['digits', 'coco', 'custom', 'demo'])
 def test_the_grids_of_this_repository(name, tiny_data, monkeypatch):
     """Every variant's config can be read."""
     monkeypatch.chdir(ROOT)

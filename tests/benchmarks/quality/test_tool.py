@@ -47,6 +47,8 @@ tables = dict(tiny=dict(
            ['meta', 'far', 'clustered+searched']]],
     versus='column', check=['2 iterations', 'one'],
 ))
+pictures = dict(images=2, columns=dict(
+    stock='stock', one=['meta', 'tiny', 'one']))
 """
 
 
@@ -209,6 +211,28 @@ def test_the_report_holds_the_runs(site, outcome):
     assert '4 of 4 trainings are done' in text
     png = (root / 'results' / 'tiny.png').read_bytes()
     assert png.startswith(b'\x89PNG')
+
+
+def test_the_report_has_the_pictures(site, outcome):
+    root, _ = site
+    text = (root / 'results' / 'report.md').read_text()
+    for name in ('detections', 'anchors'):
+        assert f'![{name}]({name}.png)' in text
+        png = (root / 'results' / f'{name}.png').read_bytes()
+        assert png.startswith(b'\x89PNG')
+
+
+def test_pictures_are_not_made_without_checkpoints(site, outcome):
+    root, _ = site
+    shutil.copytree(root / 'results' / 'runs', root / 'sent' / 'runs')
+    process = start(
+        site, '--report', '--results', 'sent', '--work-dir', 'nowhere'
+    )
+    process.communicate()
+    assert process.returncode == 0
+    assert not (root / 'sent' / 'detections.png').exists()
+    assert '.png)' in (root / 'sent' / 'report.md').read_text()  # of tables
+    assert 'detections' not in (root / 'sent' / 'report.md').read_text()
 
 
 def test_a_report_trains_nothing(site, outcome):

@@ -16,7 +16,7 @@ from benchmarks.speed.costs import (
 from benchmarks.speed.report import (
     cost_table,
     speed_table,
-    write_report,
+    write_speed_report,
 )
 from benchmarks.speed.variants import (
     RUNS,
@@ -277,7 +277,7 @@ def test_tables_hold_medians_and_ranges(content):
 
 
 def test_report(content, tmp_path):
-    write_report(tmp_path, content)
+    write_speed_report(tmp_path, content)
     text = (tmp_path / 'speed.md').read_text()
     assert '64x96 px, fp32.\nCPU, 2 CPU cores, threads: 1.' in text
     assert '| 9 | baked | 2.000 | 2.000 | 1.000 to 3.000 |' in text

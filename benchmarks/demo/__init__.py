@@ -1,1 +1,0 @@
-"""`make demo`: two trained twins, their comparison, and its report."""
