@@ -33,9 +33,9 @@ from .published.coders import (
 from .published.losses import ObjectnessLoss
 from .published.multibox import MultiBoxAnchorGenerator
 from .published.ssd_head import RepairedSSDHead
-from .runtime.checkpoints import allow_checkpoint_classes
+from .runtime.checkpoints import read_checkpoints_of_mmengine
 
-allow_checkpoint_classes()
+read_checkpoints_of_mmengine()
 
 __all__ = [
     'AnchorFunctionGenerator',

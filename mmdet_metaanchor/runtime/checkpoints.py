@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from pickle import UnpicklingError
 from urllib.error import URLError
@@ -12,39 +13,63 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner, load_checkpoint
+from mmengine.runner.checkpoint import (
+    CheckpointLoader,
+    load_from_http,
+    load_from_local,
+)
 from mmengine.utils import digit_version
 from torch import nn
 
 
-def allow_checkpoint_classes() -> None:
-    """Let ``torch.load`` read what MMEngine itself writes to a checkpoint.
+def read_checkpoints_of_mmengine() -> None:
+    """Let MMEngine read what it itself writes to a checkpoint.
 
     Since PyTorch 2.6 only allow-listed names are unpickled, and MMEngine
-    before 0.10.8 does not list those of its training log. Done on import of
-    the package.
+    before 0.10.8 does not list those of its training log. They are listed
+    while MMEngine reads a checkpoint from a file or a URL, and for no other
+    ``torch.load``. Done on import of the package.
     """
     if digit_version(torch.__version__) < digit_version('2.6'):
         return  # it neither asks nor knows stand-ins
+    for prefixes, load in (
+        ('', load_from_local),
+        (('http://', 'https://'), load_from_http),
+    ):
+        CheckpointLoader.register_scheme(
+            prefixes, _with_names_of_log(load), force=True
+        )
+
+
+def _with_names_of_log(load: Callable) -> Callable:
+    @wraps(load)
+    def load_with_names(*args, **kwargs) -> dict:
+        with torch.serialization.safe_globals(names_of_log()):
+            return load(*args, **kwargs)
+
+    return load_with_names
+
+
+def names_of_log() -> list[tuple]:
+    """What pickles of MMEngine's training log name, for PyTorch's list."""
     arrays = (getattr(np, '_core', None) or np.core).multiarray
     dtypes = (type(np.dtype(name)) for name in ('f4', 'f8', 'i4', 'i8'))
     # All with their names: MMEngine since 0.10.8 lists bare classes for each
     # load, and takes them off the list again after it.
-    torch.serialization.add_safe_globals(
-        [
-            # In its place, as the plain one would open every other class.
-            (_statistic_of_history, 'builtins.getattr'),
-            *(
-                (owner, f'{owner.__module__}.{owner.__name__}')
-                for owner in (HistoryBuffer, np.ndarray, np.dtype, *dtypes)
-            ),
-            # NumPy 1 and 2 write different names.
-            *(
-                (getattr(arrays, name), f'numpy.{core}.multiarray.{name}')
-                for core in ('core', '_core')
-                for name in ('_reconstruct', 'scalar')
-            ),
-        ]
-    )
+    return [
+        # In its place, as the plain one would open every other class.
+        (_statistic_of_history, 'builtins.getattr'),
+        *(
+            (owner, f'{owner.__module__}.{owner.__name__}')
+            for owner in (HistoryBuffer, np.ndarray, np.dtype, *dtypes)
+        ),
+        # NumPy 1 and 2 write different names.
+        *(
+            (getattr(arrays, name), f'numpy.{core}.multiarray.{name}')
+            for core in ('core', '_core')
+            for name in ('_reconstruct', 'scalar')
+        ),
+    ]
 
 
 def _statistic_of_history(owner: type, name: str) -> Callable:

@@ -7,15 +7,20 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 from mmengine.runner.checkpoint import CheckpointLoader
+from torch.serialization import get_safe_globals, safe_globals
 
 from mmdet_metaanchor import customize_anchors
-from mmdet_metaanchor.runtime.checkpoints import load_detector, load_strictly
+from mmdet_metaanchor.runtime.checkpoints import (
+    load_detector,
+    load_strictly,
+    names_of_log,
+)
 from mmdet_metaanchor.runtime.runner import build_runner
 
 
 @pytest.mark.parametrize('core', [b'numpy.core', b'numpy._core'])
 def test_checkpoints_of_mmengine_load_with_weights_only(tmp_path, core):
-    """Of NumPy 1 and of NumPy 2, once the package has been imported."""
+    """Of NumPy 1 and of NumPy 2."""
     hub = MessageHub(tmp_path.name)
     hub.update_scalar('train/loss', 1.5, 2)
     hub.update_info('best', np.float64(0.25))
@@ -26,21 +31,24 @@ def test_checkpoints_of_mmengine_load_with_weights_only(tmp_path, core):
     data = file.read_bytes().replace(b'numpy._core', b'numpy.core')
     assert b'numpy.core.multiarray' in data
     file.write_bytes(data.replace(b'numpy.core', core))
-    loaded = torch.load(file, weights_only=True)['message_hub']
+    with safe_globals(names_of_log()):
+        loaded = torch.load(file, weights_only=True)['message_hub']
     values, counts = loaded['log_scalars']['train/loss'].data
     assert (values.tolist(), counts.tolist()) == ([1.5], [2])
     assert loaded['runtime_info']['best'] == 0.25
 
 
-def test_checkpoints_still_load_after_mmengine_has_loaded_one(tmp_path):
-    """MMEngine 0.10.12 removes what it allows for its own loading."""
+def test_names_are_allowed_while_mmengine_loads_and_no_longer(tmp_path):
     hub = MessageHub(tmp_path.name)
     hub.update_scalar('train/loss', 1.5)
     file = tmp_path / 'checkpoint.pth'
     torch.save(hub.state_dict(), file)
-    CheckpointLoader.load_checkpoint(str(file))
-    loaded = torch.load(file, weights_only=True)
-    assert loaded['log_scalars']['train/loss'].current() == 1.5
+    for _ in range(2):
+        loaded = CheckpointLoader.load_checkpoint(str(file))
+        assert loaded['log_scalars']['train/loss'].current() == 1.5
+        with pytest.raises(UnpicklingError, match='HistoryBuffer|getattr'):
+            torch.load(file, weights_only=True)
+    assert not set(names_of_log()) & set(get_safe_globals())
 
 
 def test_other_classes_stay_closed(tmp_path):
@@ -50,7 +58,10 @@ def test_other_classes_stay_closed(tmp_path):
 
     file = tmp_path / 'checkpoint.pth'
     torch.save(dict(evil=Evil()), file)
-    with pytest.raises(UnpicklingError, match='Tensor'):
+    with (
+        safe_globals(names_of_log()),
+        pytest.raises(UnpicklingError, match='Tensor'),
+    ):
         torch.load(file, weights_only=True)
 
 
@@ -70,7 +81,7 @@ def test_averaged_weights_are_tested_whatever_the_anchors(tiny, tmp_path):
     tiny.custom_hooks = [dict(type='EMAHook', momentum=0.5)]
     build_runner(tiny).train()
     file = tmp_path / 'epoch_1.pth'
-    content = torch.load(file)
+    content = CheckpointLoader.load_checkpoint(str(file))
     name = 'bbox_head.cls_convs.0.conv.weight'
     averaged, last = content['state_dict'], content['ema_state_dict']
     assert not torch.equal(averaged[name], last[f'module.{name}'])
