@@ -17,8 +17,8 @@ EXTRAS = {
         'onedl-mmengine==0.10.12',
     ],
     'openmmlab': ['mmdet==3.3.0', 'mmcv==2.1.0', 'mmengine==0.10.7'],
-    # The embedded digits data set.
-    'demo': ['scikit-learn'],
+    # The embedded digits data set, and the tables of benchmarks/.
+    'benchmark': ['scikit-learn', 'scipy', 'rich'],
     # tools/export_onnx.py: PyTorch writes with the one and we check with the
     # other.
     'onnx': ['onnx', 'onnxruntime'],
@@ -48,6 +48,7 @@ setup(
     name='mmdet_metaanchor',
     version=VERSION['__version__'],
     description='MetaAnchor (NeurIPS 2018) for MMDetection',
+    license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['mmdet_metaanchor', 'mmdet_metaanchor.*']),
     package_data={
@@ -55,6 +56,7 @@ setup(
             '.mim/model-index.yml',
             '.mim/configs/**/*.py',
             '.mim/configs/**/*.yml',
+            '.mim/configs/**/*.md',
             '.mim/tools/*.py',
             '.mim/tools/*.sh',
         ]

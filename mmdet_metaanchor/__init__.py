@@ -10,8 +10,9 @@ from .version import __version__
 check_stack()
 register_config_package()
 
+from .anchors.anchors_file import read_anchors, write_anchors
 from .anchors.clusters import dimension_clusters
-from .anchors.customize import customize_anchors, read_anchors, write_anchors
+from .anchors.customize import customize_anchors
 from .export.bake import bake_anchors
 from .export.onnx_export import export_onnx
 from .heads.retina import MetaRetinaHead

@@ -67,7 +67,12 @@ def test_wheel_holds_copies_that_resolve(tmp_path):
     )
     built = clone / 'build' / 'lib'
     packed = built / 'mmdet_metaanchor' / '.mim'
-    for kind in ('configs/*/*.py', 'configs/*/*.yml', 'tools/*.*'):
+    for kind in (
+        'configs/*/*.py',
+        'configs/*/*.yml',
+        'configs/*/*.md',
+        'tools/*.*',
+    ):
         wanted = {path.relative_to(ROOT) for path in ROOT.glob(kind)}
         assert {path.relative_to(packed) for path in packed.glob(kind)} == (
             wanted

@@ -7,7 +7,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmdet_metaanchor.anchors.customize import customize_anchors, parse_anchors
+from mmdet_metaanchor.anchors.anchors_file import parse_anchors
+from mmdet_metaanchor.anchors.customize import customize_anchors
 from mmdet_metaanchor.export.bake import bake_anchors
 from mmdet_metaanchor.runtime.checkpoints import load_detector
 from mmdet_metaanchor.runtime.command_line import one_line_errors

@@ -6,8 +6,8 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 
+from mmdet_metaanchor.anchors.anchors_file import parse_anchors
 from mmdet_metaanchor.anchors.browse import browse_anchors
-from mmdet_metaanchor.anchors.customize import parse_anchors
 from mmdet_metaanchor.runtime.checkpoints import load_detector
 from mmdet_metaanchor.runtime.command_line import one_line_errors
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from mmdet_metaanchor.anchors.anchors_file import write_anchors
 from mmdet_metaanchor.anchors.boxes import read_detector_boxes
 from mmdet_metaanchor.anchors.clusters import cluster_anchors
-from mmdet_metaanchor.anchors.customize import read_generator, write_anchors
+from mmdet_metaanchor.anchors.customize import read_generator
 from mmdet_metaanchor.runtime.command_line import one_line_errors
 
 

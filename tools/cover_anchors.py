@@ -8,6 +8,7 @@ from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.table import Table
 
+from mmdet_metaanchor.anchors.anchors_file import parse_anchors
 from mmdet_metaanchor.anchors.boxes import read_detector_boxes
 from mmdet_metaanchor.anchors.cover import (
     cover,
@@ -15,11 +16,7 @@ from mmdet_metaanchor.anchors.cover import (
     summarise_cover,
     unreached,
 )
-from mmdet_metaanchor.anchors.customize import (
-    build_anchors,
-    parse_anchors,
-    read_generator,
-)
+from mmdet_metaanchor.anchors.customize import build_anchors, read_generator
 from mmdet_metaanchor.runtime.command_line import one_line_errors
 from mmdet_metaanchor.runtime.files import write_json
 

@@ -7,11 +7,11 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 
+from mmdet_metaanchor.anchors.anchors_file import parse_anchors
 from mmdet_metaanchor.anchors.customize import (
     build_anchors,
     customize_anchors,
     find_heads,
-    parse_anchors,
 )
 from mmdet_metaanchor.anchors.detections import take_apart
 from mmdet_metaanchor.anchors.search import paper_candidates, search_anchors
@@ -75,7 +75,7 @@ def parse_args() -> argparse.Namespace:
         '--most',
         type=int,
         default=300,
-        help='detections kept an image and anchor, which bounds the memory',
+        help='detections kept per image and anchor, which bounds the memory',
     )
     parser.add_argument('--seed', type=int, default=0, help='of all draws')
     return parser.parse_args()
@@ -144,7 +144,7 @@ def main() -> None:
         print_scores('the held images', *found.held)
     if found.anchors[0]:
         number = len(found.anchors[0])
-        print(f'{number} anchors a level, in {args.out_dir}/anchors.json')
+        print(f'{number} anchors per level, in {args.out_dir}/anchors.json')
     else:
         print('no candidate raised the mAP, so there is no anchors file')
 

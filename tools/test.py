@@ -6,7 +6,8 @@ from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import ConfigDict
 
-from mmdet_metaanchor.anchors.customize import customize_anchors, parse_anchors
+from mmdet_metaanchor.anchors.anchors_file import parse_anchors
+from mmdet_metaanchor.anchors.customize import customize_anchors
 from mmdet_metaanchor.runtime.checkpoints import load_strictly
 from mmdet_metaanchor.runtime.command_line import (
     add_common_arguments,
@@ -24,8 +25,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--anchors',
         help='test a MetaAnchor model with these anchors: a literal, sizes '
-        '"[[(w, h), ...], ...]" in px, one list a level, or the config of an '
-        "anchor generator \"{'scales': [4], 'ratios': [0.5, 1, 2]}\", or a "
+        '"[[(w, h), ...], ...]" in px, one list per level, or the config of '
+        "an anchor generator \"{'scales': [4], 'ratios': [0.5, 1, 2]}\", or a "
         '.json file that holds one',
     )
     parser.add_argument('--out', help='write the predictions to this .pkl')

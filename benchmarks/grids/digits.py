@@ -26,7 +26,7 @@ data = {
     for name, settings in sets.items()
 }
 
-# Grids of the paper's extent: k scales an octave, k ratios up to the widest,
+# Grids of the paper's extent: k scales per octave, k ratios up to the widest,
 # evenly spaced in the log.
 widest = {3: 2, 5: 3, 7: 4, 9: 5}
 grids = {

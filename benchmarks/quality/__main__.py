@@ -49,7 +49,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--jobs',
         type=int,
-        help='runs side by side (default: one a core, or one a GPU)',
+        help='runs side by side (default: one per core, or one per GPU)',
     )
     parser.add_argument(
         '--gpus',

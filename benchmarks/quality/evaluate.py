@@ -99,11 +99,11 @@ def choose_anchors(how: str, runner: Runner, cfg: Config) -> Anchors:
 
     Args:
         how (str): One of :data:`.runs.CHOSEN`.
-        runner (Runner): It has the model, with the anchors of the training.
+        runner (Runner): It has the model, with the training anchors.
         cfg (Config): Its config.
 
     Returns:
-        list[list[tuple[float, float]]]: Sizes (w, h) in px, one list a level.
+        list[list[tuple[float, float]]]: Sizes (w, h) in px, a list per level.
     """
     trained = runner.model.bbox_head.prior_generator
     images = read_images(cfg, 'train')

@@ -95,7 +95,7 @@ def tabulate(grid: Grid, records: dict[str, dict[int, dict]]) -> dict:
         dict: By name of the table: ``title``, ``columns``, ``versus``, and
         ``rows``, by label a list with, for every column, ``None`` where
         nothing was run, or what :func:`mean_and_spread` gives of the mAP in
-        percent, with ``per_cell``, anchors a cell, and ``difference``, what
+        percent, with ``per_cell``, anchors per cell, and ``difference``, what
         :func:`paired_difference` gives to the first column or row.
     """
     tables = {}

@@ -43,7 +43,7 @@ class Grid:
     - ``variants``, by name: ``dict(detector=, data=, settings=)``, the last
       one being what a config that inherits from the detector's would hold;
     - ``tables``, by name: ``title``, ``columns``, ``rows``, lists of a label
-      and one cell a column, ``versus`` ('column' or 'row': the first of them
+      and one cell per column, ``versus`` ('column' or 'row': the first of them
       is what differences are to) and ``check``, row and column of the cell
       that a reader's check repeats. A cell is a variant, or a list of a
       variant, data and anchors;

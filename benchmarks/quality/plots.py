@@ -1,4 +1,4 @@
-"""A table as a plot: a dot a seed, the mean, and its spread as a bar."""
+"""A table as a plot: a dot per seed, the mean, and its spread as a bar."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ STEP = 0.16  # inches between the columns of a row
 
 
 def draw_table(path: Path, table: dict) -> None:
-    """Rows from top to bottom, a colour a column.
+    """Rows from top to bottom, a colour per column.
 
     Args:
         path (Path): The PNG file.

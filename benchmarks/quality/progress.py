@@ -1,4 +1,4 @@
-"""How far a grid is: on a terminal a live bar, in a file a line a run."""
+"""How far a grid is: on a terminal a live bar, in a file a line per run."""
 
 import time
 from collections.abc import Callable

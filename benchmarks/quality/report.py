@@ -1,4 +1,4 @@
-"""The report of a grid: Markdown, JSON and a plot a table."""
+"""The report of a grid: Markdown, JSON and a plot per table."""
 
 from pathlib import Path
 

@@ -28,7 +28,7 @@ def speed_table(cells: Sequence[dict]) -> Rows:
             gives them. The time of stock is the median beside all variants.
 
     Returns:
-        list[list[str]]: The head and one row a cell.
+        list[list[str]]: The head and one row per cell.
     """
     head = ['priors', 'variant']
     for what in RUNS:

@@ -18,7 +18,7 @@ from .timing import build_model, inference, make_batch, training_step
 # Numbers of priors, and what the configs call their grids.
 GRIDS = {k * k: f'{k}x{k}' for k in (3, 5, 7, 9)}
 RUNS = ('inference', 'training step')
-# COCO's train2017 has 860 001 objects in 118 287 images: 7.3 an image.
+# COCO's train2017 has 860 001 objects in 118 287 images: 7.3 per image.
 OBJECTS = 7
 
 

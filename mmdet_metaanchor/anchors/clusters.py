@@ -68,7 +68,7 @@ def cluster_anchors(
 
     Args:
         sizes (ndarray): (n, 2) sizes (w, h) in px.
-        generator (MetaAnchorGenerator): The anchors of the training; its
+        generator (MetaAnchorGenerator): The training anchors; its
             strides are taken for square.
         number (int, optional): Anchors of a level. Defaults to the
             :func:`knee` of the mean IoU against their number.
@@ -78,7 +78,7 @@ def cluster_anchors(
         seed (int): Of :func:`dimension_clusters`, and of that part.
 
     Returns:
-        list[list[tuple[float, float]]]: Sizes (w, h) in px, one list a
+        list[list[tuple[float, float]]]: Sizes (w, h) in px, one list per
         level, for :func:`customize_anchors`.
 
     Raises:

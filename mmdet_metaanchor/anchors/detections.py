@@ -12,14 +12,14 @@ from ..method.meta_head import MetaHeadMixin, Towers
 from ..method.prior_generator import MetaAnchorGenerator
 from .customize import build_anchors, find_head, list_shapes, restored_anchors
 
-# (w, h) in px, one list a level.
+# (w, h) in px, one list per level.
 AnchorSet = Sequence[Sequence[tuple[float, float]]]
 # Scores computed at once: 64 MB in single precision.
 MAX_SCORES = 2**24
 
 
 def take_apart(generator: MetaAnchorGenerator) -> list[AnchorSet]:
-    """A set of one anchor a level for every anchor of a generator."""
+    """A set of one anchor per level for every anchor of a generator."""
     levels = list_shapes(generator)
     return [[[size] for size in sizes] for sizes in zip(*levels, strict=True)]
 
@@ -39,7 +39,7 @@ def collect_detections(
 ) -> list[list[InstanceData]]:
     """What every set of anchors detects, before suppression.
 
-    The network runs once an image up to the towers of the head; the last
+    The network runs once per image up to the towers of the head; the last
     convolutions run once for many sets, as those of one large set.
 
     Args:
@@ -91,7 +91,7 @@ def _kept(result: InstanceData) -> InstanceData:
 
 
 def _groups(sets: Sequence[AnchorSet], most: int) -> Iterator[list[int]]:
-    """Indices of sets, in groups of up to ``most`` anchors a level."""
+    """Indices of sets, in groups of up to ``most`` anchors per level."""
     group, anchors = [], 0
     for index, levels in enumerate(sets):
         anchors += len(levels[0])
@@ -125,7 +125,7 @@ def _detect(
         head (MetaHeadMixin): The head, of class logits and encoded boxes.
         towers (tuple[list[Tensor], ...]): What :meth:`head.towers` gives
             for the images.
-        owners (list[Tensor]): (A,) set of every anchor, one a level.
+        owners (list[Tensor]): (A,) set of every anchor, one per level.
         metas (Sequence[dict]): Of the N images.
         number (int): Number of sets.
 

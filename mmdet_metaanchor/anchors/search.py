@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from ..method.prior_generator import MetaAnchorGenerator
 from ..runtime.files import go_on_from, write_json
-from .customize import find_head, list_shapes, write_anchors
+from .anchors_file import write_anchors
+from .customize import find_head, list_shapes
 from .detections import AnchorSet, collect_detections, unite
 from .scorer import COCO, Scorer
 
@@ -34,7 +35,7 @@ class Step(NamedTuple):
 class Found(NamedTuple):
     """What a search has found; mAPs are in [0, 1].
 
-    ``anchors``, sizes (w, h) in px, one list a level; ``scores``, mAP on the
+    ``anchors``, sizes (w, h) in px, one list per level; ``scores``, mAP on the
     images searched on, at the start and in the end; ``held``, the same on
     the held images, or ``None``; ``seconds``, for detecting with all
     candidates and for choosing among them.
@@ -55,10 +56,10 @@ def paper_candidates(generator: MetaAnchorGenerator) -> list[AnchorSet]:
     prior size of a level, as the paper's grids are.
 
     Args:
-        generator (MetaAnchorGenerator): The anchors of the training.
+        generator (MetaAnchorGenerator): The training anchors.
 
     Returns:
-        list[AnchorSet]: 7 x 23 sets of one anchor a level.
+        list[AnchorSet]: 7 x 23 sets of one anchor per level.
     """
     steps = [1 + i / 10 for i in range(1, 11)]
     ratios = sorted({1 / 3, 1.0, 3.0, *steps, *(1 / t for t in steps)})

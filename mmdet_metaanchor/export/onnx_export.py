@@ -29,7 +29,7 @@ def export_onnx(
     """Write the network of a detector to an ONNX file.
 
     The input is ``images``, the outputs are ``cls_score_0``, ... and
-    ``bbox_pred_0``, ..., one a level, or ``boxes`` and ``scores``, all
+    ``bbox_pred_0``, ..., one per level, or ``boxes`` and ``scores``, all
     float32; :class:`DetectorNetwork` tells their shapes and units. Batch,
     height and width are free. ``out`` is replaced once onnxruntime has given
     what PyTorch gives, for noise of several sizes and for ``images``.

@@ -88,7 +88,7 @@ class DetectorNetwork(nn.Module):
             (x1, y1, x2, y2) in px of the images, clipped to them where the
             coder clips, and scores (N, n, C) in [0, 1], n being the priors of
             all levels, C the classes. Else, for every level of (h, w) cells
-            and A priors a cell, logits (N, A * C, h, w), and then, for every
+            and A priors per cell, logits (N, A * C, h, w), and then, for every
             level, encoded boxes (N, A * 4, h, w), both as the head gives
             them.
         """

@@ -11,7 +11,7 @@ from torch.nn.modules.utils import _pair
 
 @TASK_UTILS.register_module()
 class MultiBoxAnchorGenerator(AnchorGenerator):
-    r"""n + m - 1 priors a cell from n sizes and m ratios.
+    r"""n + m - 1 priors per cell from n sizes and m ratios.
 
     Of the n m pairs of a size and a ratio only those count that hold the
     first size or the first ratio, in this order: all sizes with the first

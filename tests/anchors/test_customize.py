@@ -9,7 +9,7 @@ from mmdet.registry import MODELS
 from torch import nn
 
 from mmdet_metaanchor import customize_anchors
-from mmdet_metaanchor.anchors.customize import (
+from mmdet_metaanchor.anchors.anchors_file import (
     parse_anchors,
     read_anchors,
     write_anchors,

@@ -94,7 +94,7 @@ def test_merged_equals_a_test_with_all_anchors(build, data_dependent):
 
 
 def test_memory_is_bounded(model):
-    """SETS[0] has two anchors a level, SETS[1] one."""
+    """SETS[0] has two anchors per level, SETS[1] one."""
     found = collect_detections(model, loader(), SETS, 5)
     for images, number in zip(found, (10, 5), strict=True):
         assert [len(image) for image in images] == [number] * 3

@@ -45,7 +45,7 @@ def gradients(head, feats, data_samples):
 
 
 def shapes_alone(generator):
-    """Sets of one prior a level each, in the order of ``generator``."""
+    """Sets of one prior per level each, in the order of ``generator``."""
     for index in range(generator.num_base_priors[0]):
         yield [
             [tuple(shapes[index].tolist())] for shapes in generator.base_shapes
@@ -277,7 +277,7 @@ class TestTraining:
         losses = head.loss(feats, data_samples)
         assert all(loss.isfinite() for loss in losses['loss_cls'])
         scores, _ = head(feats)
-        # 4, 6 and 4 priors a level, 3 classes
+        # 4, 6 and 4 priors per level, 3 classes
         assert [score.shape[1] for score in scores] == [12, 18, 12]
         head.eval()
         with torch.no_grad():

@@ -87,7 +87,7 @@ def test_priors_take_over_any_registered_generator(priors):
 
 
 def test_levels_may_differ_in_number():
-    # SSD: 2 squares a level and two boxes for each of its ratios
+    # SSD: 2 squares per level and two boxes for each of its ratios
     assert build(priors=SSD).num_base_priors == [4, 6, 4]
 
 

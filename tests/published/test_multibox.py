@@ -12,7 +12,7 @@ CFG = dict(
 
 
 def test_published_rule():
-    """d2l's example: 3 sizes and 3 ratios make 5 priors a cell."""
+    """d2l's example: 3 sizes and 3 ratios make 5 priors per cell."""
     height, width = 96, 192
     priors = TASK_UTILS.build(CFG).grid_priors([(3, 3)], device='cpu')[0]
     assert len(priors) == 3 * 3 * 5

@@ -233,7 +233,7 @@ def test_two_processes_hold_equal_parameters(site):
         'dist',
     )
     run(site, *train, '--cfg-options', 'randomness.seed=0')
-    # 4 images over 2 processes of batch 2: one step an epoch
+    # 4 images over 2 processes of batch 2: one step per epoch
     assert_finite_losses(root / 'dist', 2)
     run(site, *train, '--resume', '--cfg-options', 'train_cfg.max_epochs=3')
     assert_finite_losses(root / 'dist', 3)

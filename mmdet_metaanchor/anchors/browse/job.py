@@ -25,10 +25,10 @@ def browse_anchors(
     sets: Mapping[str, Anchors] | None = None,
     score_thr: float = 0.3,
 ) -> list[Path]:
-    """Draw what anchors do on images, in three PNG files an image.
+    """Draw what anchors do on images, in three PNG files per image.
 
     ``cell_<image>.png`` has the anchors of one cell over the image, a panel
-    a level; ``each_<image>.png`` what each anchor detects alone, at most 25
+    per level; ``each_<image>.png`` what each anchor detects alone, at most 25
     of a set, see :func:`~.views.spread_anchors`; ``sets_<image>.png`` what
     the sets detect, after what the anchors of the model do, which are taken
     for those of its training. Bad input is refused before anything is

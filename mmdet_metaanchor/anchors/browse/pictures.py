@@ -35,7 +35,7 @@ MOST_LETTERS = 60  # of the name of a set
 def draw_cell(
     path: Path, image: np.ndarray, views: Mapping[str, SetView]
 ) -> None:
-    """A row a set, a column a level: the anchors of one cell.
+    """A row per set, a column per level: the anchors of one cell.
 
     Levels of small anchors are enlarged, those of anchors larger than the
     image made smaller, alike in all sets; the ticks are px of the image.
@@ -92,7 +92,7 @@ def draw_each(
     views: Mapping[str, SetView],
     classes: Sequence[str],
 ) -> None:
-    """A block a set, a panel an anchor: what it detects alone.
+    """A block per set, a panel per anchor: what it detects alone.
 
     Over a panel stand the shape of the anchor, to the scale of its set, and
     its size (w x h) at the lowest and the highest level, in px of the

@@ -24,13 +24,13 @@ MOST_ALONE = 25  # anchors of a set that are looked at one by one
 class SetView(NamedTuple):
     """What a model with a set of anchors makes of an image."""
 
-    strides: list[int]  # px of the resized image, in x, one a level
+    strides: list[int]  # px of the resized image, in x, one per level
     cell: list[np.ndarray]  # (A, 4) a level, see cell_anchors
     detections: DrawnBoxes
 
 
 class AnchorView(NamedTuple):
-    """What a model with one anchor a level makes of an image."""
+    """What a model with one anchor per level makes of an image."""
 
     sizes: np.ndarray  # (levels, 2) (w, h) in px of the resized image
     detections: DrawnBoxes
@@ -135,7 +135,7 @@ def cell_anchors(
         scale_factor (tuple[float, float]): Of that resizing, (w, h).
 
     Returns:
-        list[np.ndarray]: (A, 4) one a level, lowest first: ``(x1, y1, x2,
+        list[np.ndarray]: (A, 4) one per level, lowest first: ``(x1, y1, x2,
         y2)`` in px of the image file.
     """
     height, width = img_shape
