@@ -41,21 +41,23 @@ def build(**kwargs):
     return TASK_UTILS.build(dict(type='MetaAnchorGenerator', **kwargs))
 
 
-@pytest.mark.parametrize(
-    'extra',
-    [
-        {},
-        dict(scale_major=False),
-        dict(base_sizes=[10, 20, 30]),
-        dict(center_offset=0.5),
-        dict(centers=[(4, 4), (8, 8), (16, 16)]),
-        dict(strides=[(8, 4), (16, 8), (32, 16)]),
-        dict(scales=[4, 6], octave_base_scale=None, scales_per_octave=None),
-    ],
-)
+# As MMDetection's own tests of AnchorGenerator set it up.
+LIKE_MMDETECTION = [
+    {},
+    dict(scale_major=False),
+    dict(base_sizes=[10, 20, 30]),
+    dict(center_offset=0.5),
+    dict(centers=[(4, 4), (8, 8), (16, 16)]),
+    dict(strides=[(8, 4), (16, 8), (32, 16)]),
+    dict(scales=[4, 6], octave_base_scale=None, scales_per_octave=None),
+]
+
+
+@pytest.mark.parametrize('extra', LIKE_MMDETECTION)
 def test_stock_arguments_give_the_stock_grid(extra):
     cfg = {**STOCK, **extra}
     ours, stock = build(**cfg), AnchorGenerator(**cfg)
+    assert ours.num_levels == stock.num_levels
     assert ours.num_base_priors == stock.num_base_priors
     for a, b in zip(
         ours.grid_priors(SIZES, device='cpu'),
@@ -63,6 +65,35 @@ def test_stock_arguments_give_the_stock_grid(extra):
         strict=True,
     ):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+@pytest.mark.parametrize('extra', LIKE_MMDETECTION)
+def test_priors_of_indices_are_those_of_the_grid(extra, dtype):
+    generator = build(**{**STOCK, **extra})
+    for level, size in enumerate(SIZES):
+        grid = generator.single_level_grid_priors(
+            size, level, dtype=dtype, device='cpu'
+        )
+        index = torch.randperm(len(grid))[:7]
+        sparse = generator.sparse_priors(index, size, level, dtype, 'cpu')
+        assert sparse.dtype == grid.dtype == dtype
+        assert torch.equal(sparse, grid[index])
+
+
+@pytest.mark.parametrize('extra', LIKE_MMDETECTION)
+def test_priors_of_padding_are_not_valid(extra):
+    cfg = {**STOCK, **extra}
+    ours, stock = build(**cfg), AnchorGenerator(**cfg)
+    shape = (17, 30)  # px of (32, 40)
+    flags = ours.valid_flags(SIZES, shape, device='cpu')
+    for a, b in zip(
+        flags, stock.valid_flags(SIZES, shape, device='cpu'), strict=True
+    ):
+        assert torch.equal(a, b)
+    if 'strides' not in extra:
+        # ceil(17 / 8) = 3 of 4 rows and ceil(30 / 8) = 4 of 5 columns.
+        assert flags[0].sum() == 3 * 4 * ours.num_base_priors[0]
 
 
 def test_stock_arguments_may_be_positional():

@@ -260,3 +260,56 @@ class TestWithVariances:
     def test_refuses_variances(self, cls, variances):
         with pytest.raises(ValueError, match=str(variances[-1])):
             cls(variances)
+
+
+class TestAsStock:
+    """The cases of MMDetection's own tests of DeltaXYWHBBoxCoder."""
+
+    ROIS = torch.tensor([[0.0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1], [5] * 4])
+    DELTAS = torch.tensor(
+        [[0.0, 0, 0, 0], [1, 1, 1, 1], [0, 0, 2, -1], [0.7, -1.9, -0.5, 0.3]]
+    )
+    EXPECTED = torch.tensor(
+        [
+            [0.0, 0, 1, 1],
+            # Centre 0.5 + 1, sides e: 1.5 -+ 2.7183 / 2.
+            [0.1409, 0.1409, 2.8591, 2.8591],
+            # 0.5 -+ e^2 / 2 = -3.19 (clipped), 4.19; 0.5 -+ e^-1 / 2.
+            [0, 0.3161, 4.1945, 0.6839],
+            # Sides of 0 stay 0, and the centre where it was.
+            [5, 5, 5, 5],
+        ]
+    )
+
+    @pytest.mark.parametrize('max_shape', [(32, 32), torch.tensor((32, 32))])
+    def test_one_image(self, max_shape):
+        out = DeltaXYWHVarianceBBoxCoder(UNIT).decode(
+            self.ROIS, self.DELTAS, max_shape=max_shape
+        )
+        torch.testing.assert_close(out, self.EXPECTED, rtol=0, atol=1e-4)
+
+    @pytest.mark.parametrize('max_shape', [(32, 32), [(32, 32), (32, 32)]])
+    def test_a_batch(self, max_shape):
+        rois, deltas = self.ROIS.repeat(2, 1, 1), self.DELTAS.repeat(2, 1, 1)
+        coder = DeltaXYWHVarianceBBoxCoder(UNIT)
+        for out in coder.decode(rois, deltas, max_shape=max_shape):
+            torch.testing.assert_close(out, self.EXPECTED, rtol=0, atol=1e-4)
+
+    def test_shapes_of_another_number_of_images(self):
+        rois, deltas = self.ROIS.repeat(2, 1, 1), self.DELTAS.repeat(2, 1, 1)
+        coder = DeltaXYWHVarianceBBoxCoder(UNIT)
+        with pytest.raises(AssertionError):
+            coder.decode(rois, deltas, max_shape=[(32, 32)] * 3)
+
+    def test_no_boxes(self):
+        none = torch.zeros(0, 4)
+        coder = DeltaXYWHVarianceBBoxCoder(UNIT)
+        assert coder.decode(none, none, max_shape=(32, 32)).shape == (0, 4)
+
+    def test_a_clamp_of_the_centre(self):
+        settings = dict(add_ctr_clamp=True, ctr_clamp=2)
+        roi, delta = torch.tensor([[0.0, 0, 6, 6]]), torch.tensor([[1.0] * 4])
+        out = DeltaXYWHVarianceBBoxCoder(UNIT, **settings).decode(roi, delta)
+        # Centre 3 + min(6, 2), sides 6 e^1 = 16.31.
+        expected = torch.tensor([[5 - 8.1548, 5 - 8.1548, 13.1548, 13.1548]])
+        torch.testing.assert_close(out, expected, rtol=0, atol=1e-4)
