@@ -1,5 +1,6 @@
 """What many sets of anchors detect, from one pass of the network."""
 
+import copy
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -40,7 +41,8 @@ def collect_detections(
     """What every set of anchors detects, before suppression.
 
     The network runs once per image up to the towers of the head; the last
-    convolutions run once for many sets, as those of one large set.
+    convolutions run once for many sets, as those of one large set. As in a
+    test, a level gives at most ``nms_pre`` pairs of a prior and a class.
 
     Args:
         model (nn.Module): A detector with a MetaAnchor head.
@@ -53,8 +55,9 @@ def collect_detections(
 
     Returns:
         list[list[InstanceData]]: ``[set][image]``: ``bboxes`` (m, 4),
-        ``(x1, y1, x2, y2)`` in px of the original image, ``scores`` and
-        ``labels``, (m,), on the CPU; ``img_id`` is in their metainfo.
+        ``(x1, y1, x2, y2)`` in px of the original image, ``scores``,
+        ``labels`` and ``levels``, (m,), on the CPU, by falling score;
+        ``img_id`` is in their metainfo.
     """
     head = find_head(model)
     trained = head.prior_generator
@@ -80,6 +83,23 @@ def collect_detections(
                         anchors = max(map(len, sets[index]))
                         found[index].append(_kept(result[: most * anchors]))
     return found
+
+
+def cut_levels(found: InstanceData, most: int) -> InstanceData:
+    """The surest detections of every level, as a test cuts by ``nms_pre``.
+
+    Args:
+        found (InstanceData): ``scores`` and ``levels``, (m,).
+        most (int): How many of a level; all where it is negative.
+    """
+    if most < 0 or len(found) <= most:
+        return found
+    rank = torch.empty_like(found.levels)
+    order = found.scores.argsort(descending=True, stable=True)
+    for level in found.levels.unique():
+        places = order[found.levels[order] == level]
+        rank[places] = torch.arange(len(places), device=rank.device)
+    return found[rank < most]
 
 
 def _kept(result: InstanceData) -> InstanceData:
@@ -132,6 +152,9 @@ def _detect(
     Yields:
         list[InstanceData]: One a set, by falling score.
     """
+    # A test cuts by nms_pre before it drops the smallest boxes, so they stay.
+    cfg = copy.deepcopy(head.test_cfg)
+    cfg.min_bbox_size = -1
     codes = head.prior_generator.codes()
     outputs = head.last_layers(towers, codes)
     sizes = [level.shape[-2:] for level in outputs[0]]
@@ -140,12 +163,12 @@ def _detect(
     )
     for image, meta in enumerate(metas):
         levels = []
-        for logits, deltas, priors, owner in zip(
-            *outputs, grids, owners, strict=True
+        for level, (logits, deltas, priors, owner) in enumerate(
+            zip(*outputs, grids, owners, strict=True)
         ):
             logits, deltas = (
-                level[image].permute(1, 2, 0).reshape(len(priors), -1)
-                for level in (logits, deltas)
+                output[image].permute(1, 2, 0).reshape(len(priors), -1)
+                for output in (logits, deltas)
             )
             scores = (
                 logits.sigmoid()
@@ -160,12 +183,13 @@ def _detect(
                     ),
                     scores=scores[prior, label],
                     labels=label,
+                    levels=torch.full_like(label, level),
                     owners=owner.to(prior.device)[prior % len(owner)],
                 )
             )
         every = head._bbox_post_process(
             InstanceData.cat(levels),
-            head.test_cfg,
+            cfg,
             rescale=True,
             with_nms=False,
             img_meta=meta,
@@ -175,4 +199,5 @@ def _detect(
         sets = [every[every.owners == index] for index in range(number)]
         for one in sets:
             one.pop('owners')
-        yield sets
+        most = head.test_cfg.get('nms_pre', -1)
+        yield [cut_levels(one, most) for one in sets]

@@ -6,6 +6,8 @@ from contextlib import redirect_stdout
 from mmengine.structures import InstanceData
 from torch import nn
 
+from .detections import cut_levels
+
 try:
     from faster_coco_eval import COCO
     from faster_coco_eval import COCOeval_faster as COCOeval
@@ -40,12 +42,13 @@ class Scorer:
 
         Returns:
             list[InstanceData]: ``[image]``: what a test with all the anchors
-            detects, as long as ``nms_pre`` and ``most`` have cut nothing off.
+            detects, ``nms_pre`` included, as long as ``most`` has cut nothing
+            off.
         """
-        merged = []
+        merged, most = [], self.head.test_cfg.get('nms_pre', -1)
         for image in zip(*sets, strict=True):
             result = self.head._bbox_post_process(
-                InstanceData.cat(list(image)),
+                cut_levels(InstanceData.cat(list(image)), most),
                 self.head.test_cfg,
                 rescale=False,
                 with_nms=True,

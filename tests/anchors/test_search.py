@@ -70,9 +70,11 @@ def loader():
     return DataLoader(images(), batch_size=2, collate_fn=pseudo_collate)
 
 
+@pytest.mark.parametrize('nms_pre', [-1, 7, 100_000])
 @pytest.mark.parametrize('data_dependent', [False, True])
-def test_merged_equals_a_test_with_all_anchors(build, data_dependent):
+def test_merged_equals_a_test_with_all_anchors(build, data_dependent, nms_pre):
     model = build(data_dependent=data_dependent)
+    model.bbox_head.test_cfg.nms_pre = nms_pre
     before = model.bbox_head.prior_generator
     found = collect_detections(model, loader(), SETS, 100_000)
     assert model.bbox_head.prior_generator is before
@@ -243,7 +245,7 @@ def test_nothing_detected_scores_zero():
     )
 
     class Head:
-        test_cfg = None
+        test_cfg = {}
 
         def _bbox_post_process(self, results, *args, **kwargs):
             return results
