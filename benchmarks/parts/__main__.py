@@ -5,14 +5,18 @@ import argparse
 import torch
 from mmengine.device import get_device
 
+from benchmarks import tables
+from benchmarks.machine import describe_machine
 from benchmarks.parts.compare import (
     Comparison,
     compare_assigners,
     compare_coders,
 )
-from benchmarks.speed.timing import describe_device
 from mmdet_metaanchor.runtime.command_line import one_line_errors
 from mmdet_metaanchor.runtime.runner import keep_freed_memory
+
+HEAD = ['part', 'priors', 'boxes', 'ms', 'stock, ms', 'time, stock / ours']
+HEAD += ['MB', 'stock, MB', 'memory, stock / ours']
 
 
 def parse_args() -> argparse.Namespace:
@@ -54,12 +58,9 @@ def parse_args() -> argparse.Namespace:
 
 
 def print_table(title: str, rows: list[Comparison]) -> None:
-    print(
-        f'\n{title}\n\n| part | priors | boxes | ms | stock, ms | '
-        'time, stock / ours | MB | stock, MB | memory, stock / ours |\n'
-        '|---|---|---|---|---|---|---|---|---|'
-    )
+    cells = [HEAD]
     for row in rows:
+        cell = [row.part, row.priors, row.boxes, f'{row.seconds * 1e3:.1f}']
         stock = ['left out', '', f'{row.memory / 1e6:.1f}', '', '']
         if row.ratio is not None:
             stock = [
@@ -69,13 +70,13 @@ def print_table(title: str, rows: list[Comparison]) -> None:
                 f'{row.stock_memory / 1e6:.1f}',
                 f'{row.stock_memory / row.memory:.1f}',
             ]
-        cells = [row.part, row.priors, row.boxes, f'{row.seconds * 1e3:.1f}']
-        print('| ' + ' | '.join(map(str, cells + stock)) + ' |')
+        cells.append([str(value) for value in cell + stock])
+    print(f'\n{title}\n\n{tables.markdown(cells)}')
 
 
 def main() -> None:
     args = parse_args()
-    device = get_device()
+    device, machine = get_device(), describe_machine()
     keep_freed_memory()  # as in training
     assigners = [
         row
@@ -93,7 +94,8 @@ def main() -> None:
     height, width = args.image_size
     print_table(
         f'Assigners beside MaxIoUAssigner, {height} x {width} px; torch '
-        f'{torch.__version__}, {describe_device(device)}; medians of '
+        f'{torch.__version__}, {machine["device"]}, '
+        f'{torch.get_num_threads()} threads; medians of '
         f'{args.pairs} pairs',
         assigners,
     )

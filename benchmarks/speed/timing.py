@@ -1,7 +1,6 @@
 """Speed of a detector beside another, by ratios of alternating runs."""
 
 import copy
-import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -95,13 +94,6 @@ def alternate(
         pair = {side: _seconds(sides[side], device) for side in order}
         times.append((pair[0], pair[1]))
     return times
-
-
-def describe_device(device: str) -> str:
-    """What the figures were measured on, for the heading of a table."""
-    if device == 'cuda':
-        return torch.cuda.get_device_name()
-    return f'{platform.machine()} CPU, {torch.get_num_threads()} threads'
 
 
 def build_model(cfg: Config, device: str) -> nn.Module:
