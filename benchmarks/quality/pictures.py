@@ -1,16 +1,18 @@
 """What trained detectors of a grid make of the first test images."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmdet.registry import DATASETS
+from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
 from mmdet_metaanchor.anchors.browse.job import read_image
 from mmdet_metaanchor.anchors.browse.pictures import draw_cell
-from mmdet_metaanchor.anchors.browse.views import SetView, cell_anchors, detect
-from mmdet_metaanchor.anchors.customize import customize_anchors
+from mmdet_metaanchor.anchors.browse.views import SetView, view_as_is, view_set
+from mmdet_metaanchor.anchors.customize import Anchors
 from mmdet_metaanchor.anchors.drawing import (
     DrawnBoxes,
     draw_boxes,
@@ -50,62 +52,62 @@ def draw_pictures(grid: Grid, jobs: Jobs, out_dir: Path) -> list[str]:
     runs = {c: Run(c.variant, grid.seeds[0], ()) for c in columns.values()}
     if columns and all(jobs.is_trained(run) for run in runs.values()):
         init_default_scope('mmdet')
-        views = {}
+        loaded, views = {}, {}
         for label, cell in columns.items():
-            views[label] = _look(grid, cell, *jobs.trained(runs[cell]))
-        _draw_detections(out_dir / FILES[0], views)
+            key = cell.variant, cell.test.data
+            if key not in loaded:
+                loaded[key] = _load(grid, cell, *jobs.trained(runs[cell]))
+            model, items, _ = loaded[key]
+            anchors = grid.anchors.get(cell.test.anchors)
+            views[label] = [_view(model, item, anchors) for item in items]
+        _, items, classes = next(iter(loaded.values()))
+        samples = [item['data_samples'] for item in items]
+        _draw_detections(out_dir / FILES[0], samples, classes, views)
         # A set per row, though several detectors may have it.
         sets = {cell.test.anchors: label for label, cell in columns.items()}
-        sample, *_ = next(iter(views.values()))[0]
         draw_cell(
             out_dir / FILES[1],
-            read_image(sample.img_path),
-            {name: views[label][0][1] for name, label in sets.items()},
+            read_image(samples[0].img_path),
+            {name: views[label][0] for name, label in sets.items()},
         )
     return [name for name in FILES if (out_dir / name).is_file()]
 
 
-def _look(
+def _load(
     grid: Grid, cell: Cell, config: Path, checkpoint: Path
-) -> list[tuple]:
-    """For every image its sample, what the detector sees, and the classes."""
+) -> tuple[nn.Module, list[dict], Sequence[str]]:
+    """The detector of a cell, the images to draw, and the classes."""
     with grid.environment(cell.test.data):
         cfg = Config.fromfile(config)
-    dataset = DATASETS.build(cfg.test_dataloader.dataset)
     model, _ = load_detector(cfg, str(checkpoint))
-    anchors = grid.anchors.get(cell.test.anchors)
-    if anchors is not None:
-        customize_anchors(model, anchors)
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
     number = min(grid.pictures['images'], len(dataset))
     items = [dataset[index] for index in range(number)]
-    classes = dataset.metainfo['classes']
-    return [
-        (item['data_samples'], _view(model, item), classes) for item in items
-    ]
+    return model, items, dataset.metainfo['classes']
 
 
-def _view(model: nn.Module, item: dict) -> SetView:
-    priors = model.bbox_head.prior_generator
-    sample = item['data_samples']
-    return SetView(
-        [stride[0] for stride in priors.strides],
-        cell_anchors(priors, sample.img_shape, sample.scale_factor),
-        detect(model, item, SCORE_THR),
-    )
+def _view(model: nn.Module, item: dict, anchors: Anchors | None) -> SetView:
+    if anchors is None:  # those of the training, of a stock head, too
+        priors = model.bbox_head.prior_generator
+        return view_as_is(model, priors, item, SCORE_THR)
+    return view_set(model, item, anchors, SCORE_THR)
 
 
-def _draw_detections(path: Path, views: dict[str, list[tuple]]) -> None:
-    rows = list(zip(*views.values(), strict=True))
-    images = [read_image(row[0][0].img_path) for row in rows]
-    grid = image_grid(len(rows), 1 + len(views), images[0])
-    for axes, image, row in zip(grid, images, rows, strict=True):
-        sample, _, classes = row[0]
+def _draw_detections(
+    path: Path,
+    samples: Sequence[DetDataSample],
+    classes: Sequence[str],
+    views: dict[str, list[SetView]],
+) -> None:
+    images = [read_image(sample.img_path) for sample in samples]
+    grid = image_grid(len(samples), 1 + len(views), images[0])
+    for index, (axes, sample) in enumerate(zip(grid, samples, strict=True)):
         truth = sample.gt_instances
         boxes = DrawnBoxes(truth.bboxes.numpy(), truth.labels.numpy())
-        draw_boxes(axes[0], image, boxes, classes)
+        seen = [boxes, *(view[index].detections for view in views.values())]
+        for column, found in zip(axes, seen, strict=True):
+            draw_boxes(column, images[index], found, classes)
         axes[0].set_ylabel(Path(sample.img_path).name)
-        for column, (_, view, _) in zip(axes[1:], row, strict=True):
-            draw_boxes(column, image, view.detections, classes)
     for axes, title in zip(grid[0], ('truth', *views), strict=True):
         axes.set_title(title)
     save(grid[0, 0].figure, path)

@@ -55,12 +55,26 @@ def view_set(
         if anchors is not None:
             customize_anchors(model, anchors)
         priors = find_heads(model)[0].prior_generator
-        data = item['data_samples']
-        return SetView(
-            [stride[0] for stride in priors.strides],
-            cell_anchors(priors, data.img_shape, data.scale_factor),
-            detect(model, item, score_thr),
-        )
+        return view_as_is(model, priors, item, score_thr)
+
+
+def view_as_is(
+    model: nn.Module, priors: AnchorGenerator, item: dict, score_thr: float
+) -> SetView:
+    """What a detector, stock ones included, makes of an image.
+
+    Args:
+        model (nn.Module): Detector in evaluation mode.
+        priors (AnchorGenerator): Its anchors.
+        item (dict): The image, as the test pipeline gives it.
+        score_thr (float): Detections are kept whose score is above it.
+    """
+    data = item['data_samples']
+    return SetView(
+        [stride[0] for stride in priors.strides],
+        cell_anchors(priors, data.img_shape, data.scale_factor),
+        _detect(model, item, score_thr),
+    )
 
 
 def view_each(
@@ -92,7 +106,7 @@ def view_each(
                 model, dict(shapes=[[size] for size in sizes], centers=centers)
             )
             views[index] = AnchorView(
-                np.array(sizes), detect(model, item, score_thr)
+                np.array(sizes), _detect(model, item, score_thr)
             )
     return views
 
@@ -153,14 +167,7 @@ def cell_anchors(
 
 
 @torch.no_grad()
-def detect(model: nn.Module, item: dict, score_thr: float) -> DrawnBoxes:
-    """What a model detects on an image, above a score.
-
-    Args:
-        model (nn.Module): Detector in evaluation mode.
-        item (dict): The image, as the test pipeline gives it.
-        score_thr (float): Detections are kept whose score is above it.
-    """
+def _detect(model: nn.Module, item: dict, score_thr: float) -> DrawnBoxes:
     (result,) = model.test_step(pseudo_collate([item]))
     found = result.pred_instances.cpu().numpy()
     boxes = DrawnBoxes(found.bboxes, found.labels, found.scores)
