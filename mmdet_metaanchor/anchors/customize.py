@@ -23,7 +23,8 @@ def customize_anchors(model: nn.Module, anchors: Anchors) -> None:
 
     Nothing is retrained: the weights of the new anchors' functions are
     generated from their shapes. The standard box stays the one that the
-    model was trained with.
+    model was trained with. A warning names anchors of sizes or ratios beyond
+    those of the training: the functions of these are guessed.
 
     Args:
         model (nn.Module): A detector with a MetaAnchor head, or the head, or
@@ -52,6 +53,7 @@ def customize_anchors(model: nn.Module, anchors: Anchors) -> None:
         head.check_prior_generator(generator)
     for head, generator in changes:
         head.set_prior_generator(generator)
+        head.warn_of_untrained()
 
 
 def find_heads(model: nn.Module) -> list[MetaHeadMixin]:

@@ -44,10 +44,12 @@ class MetaRetinaHead(MetaHeadMixin, RetinaHead):
         # As sequences the towers can be called; parameter names stay.
         self.cls_convs = nn.Sequential(*self.cls_convs)
         self.reg_convs = nn.Sequential(*self.reg_convs)
-        for name in ('retina_cls', 'retina_reg'):
-            conv = getattr(self, name)
-            functions = self._anchor_functions(conv, self.num_base_priors)
-            setattr(self, name, functions)
+        self.retina_cls = self._anchor_functions(
+            self.retina_cls, self.num_base_priors
+        )
+        self.retina_reg = self._anchor_functions(
+            self.retina_reg, self.num_base_priors, output_map=self.box_map
+        )
 
     def towers(self, feats: Sequence[Tensor]) -> Towers:
         """See :class:`MetaHeadMixin`; branches for classes and for boxes."""

@@ -1,7 +1,7 @@
 """AnchorFunctionGenerator: codes of priors to weights, and the convolution."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -61,6 +61,11 @@ class AnchorFunctionGenerator(BaseModule):
             feature map, padding included: what is detected in an image
             depends on how far it is padded, and so on the other images of
             its batch. Defaults to False.
+        output_map (Callable, optional): What is known of how the outputs
+            depend on the prior: (A, 2) codes to scale and shift, each (A,
+            out_channels). The outputs are ``scale * conv(x, theta_b) +
+            shift``, which is folded into the generated weights. Defaults to
+            None, the outputs as they are.
         init_cfg (dict | list[dict], optional): Initialisation of the hidden
             layer and of :math:`W_2`. Defaults to PyTorch's own for linear
             layers, and zero for :math:`W_2`.
@@ -78,6 +83,7 @@ class AnchorFunctionGenerator(BaseModule):
         hidden_channels: int = 128,
         rank: int | None = None,
         data_dependent: bool = False,
+        output_map: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None,
         init_cfg: dict | list[dict] | None = dict(  # noqa: B006
             type='Kaiming',
             layer='Linear',
@@ -103,6 +109,7 @@ class AnchorFunctionGenerator(BaseModule):
             raise ValueError(f'rank must be a positive number, got {rank}')
         self.rank = rank
         self.data_dependent = data_dependent
+        self.output_map = output_map
         # theta*. A convolution of its own, so that the initialisation that
         # a stock head's init_cfg asks for its last layer reaches it.
         self.shared = nn.Conv2d(
@@ -134,29 +141,41 @@ class AnchorFunctionGenerator(BaseModule):
             of a prior are its kernel (out_channels, in_channels, k, k),
             flattened, and then its bias (out_channels).
         """
+        dtype = torch.promote_types(self.shared.weight.dtype, torch.float32)
         # Codes are logarithms of ratios of a few percent: bfloat16 merges
         # neighbours, so the generator stays out of autocast.
-        dtype = torch.promote_types(self.shared.weight.dtype, torch.float32)
         with _without_autocast(codes.device.type):
-            hidden = F.linear(
-                codes.to(dtype), self.code_layer.weight.to(dtype)
-            )
-            if self.data_dependent:
-                weight = self.feature_layer.weight.to(dtype)
-                hidden = hidden + F.linear(pooled.to(dtype), weight)[:, None]
-            hidden = hidden.relu()
-            if self.rank is None:
-                hidden = hidden / math.sqrt(self.code_layer.out_features)
-            else:
-                hidden = F.linear(hidden, self.basis_layer.weight.to(dtype))
             shared = torch.cat(
                 [self.shared.weight.flatten(), self.shared.bias]
             )
-            return F.linear(
-                hidden,
+            theta = F.linear(
+                self._hidden(codes.to(dtype), pooled),
                 self.residual_layer.weight.to(dtype),
                 shared.to(dtype),
             )
+        if self.output_map is None:
+            return theta
+        scale, shift = (
+            part.to(theta)[..., None] for part in self.output_map(codes)
+        )
+        # (..., A, out_channels, n): a kernel, flattened, or a bias
+        kernel, bias = (
+            part.unflatten(-1, (len(self.shared.bias), -1))
+            for part in self._kernel_and_bias(theta)
+        )
+        parts = kernel * scale, bias * scale + shift
+        return torch.cat([part.flatten(-2) for part in parts], dim=-1)
+
+    def _hidden(self, codes: Tensor, pooled: Tensor | None) -> Tensor:
+        """What W2 sees of the codes: (A, m or r), or (N, A, m or r)."""
+        hidden = F.linear(codes, self.code_layer.weight.to(codes))
+        if self.data_dependent:
+            weight = self.feature_layer.weight.to(codes)
+            hidden = hidden + F.linear(pooled.to(codes), weight)[:, None]
+        hidden = hidden.relu()
+        if self.rank is None:
+            return hidden / math.sqrt(self.code_layer.out_features)
+        return F.linear(hidden, self.basis_layer.weight.to(codes))
 
     def forward(
         self, feats: Sequence[Tensor], codes: Sequence[Tensor]
@@ -274,9 +293,14 @@ class AnchorFunctionGenerator(BaseModule):
             tuple[Tensor, Tensor]: Kernel (A * out_channels, in_channels, k,
             k) and bias (A * out_channels,).
         """
+        weight, bias = self._kernel_and_bias(theta)
+        shape = self.shared.weight.shape[1:]
+        return weight.reshape(-1, *shape), bias.reshape(-1)
+
+    def _kernel_and_bias(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """The two parts of (..., P) weights, each flattened."""
         kernel = self.shared.weight
-        weight, bias = theta.split([kernel.numel(), len(kernel)], dim=1)
-        return weight.reshape(-1, *kernel.shape[1:]), bias.reshape(-1)
+        return theta.split([kernel.numel(), len(kernel)], dim=-1)
 
 
 def _without_autocast(device: str) -> AbstractContextManager:

@@ -1,16 +1,23 @@
 """MetaHeadMixin: what every MetaAnchor head shares."""
 
+import logging
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
+import torch
 from mmdet.registry import MODELS
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from .anchor_function import AnchorFunctionGenerator
+from .box_units import units_of_prior
 from .prior_generator import MetaAnchorGenerator
+from .shapes import beyond, size_and_ratio
 
+UNITS = ('anchor', 'standard_box')  # of boxes, by the flag in a checkpoint
 # Outputs of the towers: for each branch, one feature per level.
 Towers = Sequence[Sequence[Tensor]]
 
@@ -35,6 +42,20 @@ class MetaHeadMixin:
     (2,), in px at the smallest stride; they are taken for trained on the
     strides of the head that loads them.
 
+    Boxes are predicted in units of the standard box: ``u``, the code that the
+    coder would give them relative to it, from which :func:`units_of_prior`
+    makes their codes relative to the prior. So the generated functions learn
+    only how a prior departs from what its shape says, and one that was never
+    trained starts from a box that is right. The buffer
+    ``in_standard_boxes`` tells of it in the checkpoint; one without it is of
+    version 0.1 or 0.2, whose functions predict codes relative to the prior.
+    Loading either sets the unit.
+
+    The buffer ``shape_range``, (2, 2), is what shapes were trained: the lowest
+    and the highest (log size, log ratio) of codes, jitter included, see
+    :func:`size_and_ratio`; NaN where that is not known. Loading a checkpoint
+    warns of priors beyond it.
+
     Args:
         *args: Arguments of the stock head, among them ``anchor_generator``,
             the config of a :class:`MetaAnchorGenerator`.
@@ -42,17 +63,36 @@ class MetaHeadMixin:
             generators, e.g. ``dict(data_dependent=True)``; ``type``,
             channels and kernel size default to those that replace the stock
             convolutions.
+        box_unit (str): 'standard_box', or 'anchor': functions that predict
+            codes relative to the prior, as in the paper. Defaults to
+            'standard_box'.
         **kwargs: Other arguments of the stock head.
 
     Raises:
         TypeError: ``anchor_generator`` is of another type.
+        ValueError: ``box_unit`` is another word, or the coder's boxes cannot
+            be predicted in units of the standard box.
     """
 
     def __init__(
-        self, *args, anchor_function: dict | None = None, **kwargs
+        self,
+        *args,
+        anchor_function: dict | None = None,
+        box_unit: str = 'standard_box',
+        **kwargs,
     ) -> None:
+        if box_unit not in UNITS:
+            raise ValueError(
+                f'box_unit must be one of {UNITS}, got {box_unit!r}'
+            )
         self.anchor_function = anchor_function or {}
+        self.box_unit = box_unit
         super().__init__(*args, **kwargs)
+        self.box_map(torch.zeros(1, 2))  # refuses a coder that has none
+        self.register_buffer(
+            'in_standard_boxes', torch.tensor(box_unit == 'standard_box')
+        )
+        self.register_buffer('shape_range', torch.full((2, 2), math.nan))
         self.register_buffer(
             'standard_boxes', self.prior_generator.standard_boxes.clone()
         )
@@ -67,12 +107,16 @@ class MetaHeadMixin:
             )
         super()._init_layers()
 
-    def _anchor_functions(self, conv: nn.Conv2d, num_priors: int) -> nn.Module:
+    def _anchor_functions(
+        self, conv: nn.Conv2d, num_priors: int, **kwargs
+    ) -> nn.Module:
         """Anchor function generator in the place of a stock convolution.
 
         Args:
             conv (nn.Conv2d): The last layer of a stock head.
             num_priors (int): Priors per cell that its outputs are for.
+            **kwargs: Other arguments of the generator: where the outputs are
+                boxes, ``output_map=self.box_map``.
         """
         return MODELS.build(
             self.anchor_function,
@@ -81,8 +125,24 @@ class MetaHeadMixin:
                 in_channels=conv.in_channels,
                 out_channels=conv.out_channels // num_priors,
                 kernel_size=conv.kernel_size[0],
+                **kwargs,
             ),
         )
+
+    def box_map(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """From what the functions predict of boxes to what the coder decodes.
+
+        Args:
+            codes (Tensor): (A, 2) codes of the priors, log-space.
+
+        Returns:
+            tuple[Tensor, Tensor]: Scale and shift of the outputs, each (A,
+            4), see :func:`units_of_prior`; 1 and 0 with ``box_unit='anchor'``.
+        """
+        if self.box_unit == 'anchor':
+            ones = torch.ones(len(codes), 4)
+            return ones, torch.zeros_like(ones)
+        return units_of_prior(self.bbox_coder, codes)
 
     def anchor_functions(self) -> dict[str, AnchorFunctionGenerator]:
         """The generators by name, in the order of the head's outputs."""
@@ -161,11 +221,13 @@ class MetaHeadMixin:
 
     def loss(self, *args, **kwargs) -> dict:
         """Losses of the stock head under one draw of the jitter."""
+        self._note_shapes()
         with self._jitter():
             return super().loss(*args, **kwargs)
 
     def loss_and_predict(self, *args, **kwargs) -> tuple:
         """Losses and boxes of the stock head under one draw."""
+        self._note_shapes()
         with self._jitter():
             return super().loss_and_predict(*args, **kwargs)
 
@@ -173,6 +235,37 @@ class MetaHeadMixin:
         if self.training:
             return self.prior_generator.jittered()
         return nullcontext()
+
+    def _note_shapes(self) -> None:
+        """Widen the range of trained shapes to the present priors."""
+        if self.training:
+            low, high = self.shape_range
+            now = self.prior_generator.shape_range().to(low)
+            self.shape_range = torch.stack(
+                [low.fmin(now[0]), high.fmax(now[1])]
+            )
+
+    def warn_of_untrained(self) -> None:
+        """Log a warning if present priors lie beyond what was trained."""
+        priors, trained = self.prior_generator, self.shape_range.cpu()
+        gaps = [beyond(code, trained) for code in priors.codes()]
+        number = sum(int((gap > 0).sum()) for gap in gaps)
+        if not number:
+            return
+        level = max(range(len(gaps)), key=lambda i: gaps[i].max())
+        w, h = priors.base_shapes[level][gaps[level].argmax()].tolist()
+        unit = size_and_ratio(priors.units[level].log())
+        (small, wide), (large, tall) = (trained + unit).exp().tolist()
+        print_log(
+            f'{number} of {sum(priors.num_base_priors)} anchors have shapes '
+            'that the model was not trained with; what it makes of them is '
+            f'guessed. The farthest is (w, h) = ({w:.1f}, {h:.1f}) px at '
+            f'stride {priors.strides[level][0]} px, where sizes sqrt(w h) '
+            f'from {small:.1f} to {large:.1f} px and ratios h / w from '
+            f'{wide:.2f} to {tall:.2f} were trained.',
+            logger='current',
+            level=logging.WARNING,
+        )
 
     def check_prior_generator(self, priors: MetaAnchorGenerator) -> None:
         """Refuse priors that this head cannot predict with.
@@ -209,27 +302,36 @@ class MetaHeadMixin:
     def _load_from_state_dict(
         self, state_dict: dict, prefix: str, *args
     ) -> None:
-        key, old_key = (
-            prefix + name for name in ('standard_boxes', 'standard_box')
+        configured = self.prior_generator.standard_box, self.box_unit
+        old_key = prefix + 'standard_box'
+        key, unit_key, range_key = (
+            prefix + name
+            for name in ('standard_boxes', 'in_standard_boxes', 'shape_range')
         )
         priors = self.prior_generator
-        configured = priors.standard_box
         if old_key in state_dict:  # version 0.1
             priors.standard_box = state_dict.pop(old_key)
             state_dict[key] = priors.standard_boxes
-        elif key in state_dict:
+        if key in state_dict:
             priors.standard_boxes = state_dict[key]
+            # Neither was there before version 0.3.
+            state_dict.setdefault(unit_key, torch.tensor(0.0))
+            state_dict.setdefault(range_key, torch.full((2, 2), math.nan))
+        if unit_key in state_dict:
+            self.box_unit = UNITS[int(state_dict[unit_key])]
         if priors.standard_boxes.shape != self.standard_boxes.shape:
             # One row became one per level, or the other way round.
             self.standard_boxes = priors.standard_boxes.to(
                 self.standard_boxes, copy=True
             )
         super()._load_from_state_dict(state_dict, prefix, *args)
-        if priors.standard_box != configured:
-            print_log(
-                f'The standard box {configured} px of the config gives way to '
-                f'{priors.standard_box} px, which is '
-                f'{priors.standard_boxes.tolist()} strides, the unit that the '
-                'checkpoint was trained in.',
-                logger='current',
-            )
+        self.warn_of_untrained()
+        names = 'standard box', 'unit of boxes'
+        now = priors.standard_box, self.box_unit
+        for name, before, after in zip(names, configured, now, strict=True):
+            if before != after:
+                print_log(
+                    f'The {name} of the config, {before}, gives way to that '
+                    f'of the checkpoint, {after}.',
+                    logger='current',
+                )

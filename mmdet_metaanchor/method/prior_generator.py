@@ -16,6 +16,7 @@ from .shapes import (
     check_shapes,
     check_size,
     check_standard_boxes,
+    size_and_ratio,
     without_rounding,
 )
 
@@ -155,6 +156,12 @@ class MetaAnchorGenerator(AnchorGenerator):
         return torch.tensor(strides, dtype=torch.float32).flip(1)
 
     @property
+    def units(self) -> Tensor:
+        """Tensor: (levels, 2) standard boxes (AH, AW) in px of every level."""
+        strides = torch.tensor(self.strides, dtype=torch.float32).flip(1)
+        return self.standard_boxes * strides
+
+    @property
     def base_shapes(self) -> list[Tensor]:
         """list[Tensor]: (A, 2) sizes (w, h) in px, one tensor per level."""
         return [base[:, 2:] - base[:, :2] for base in self.base_anchors]
@@ -172,13 +179,22 @@ class MetaAnchorGenerator(AnchorGenerator):
             ``(log(h / AH), log(w / AW))`` in log-space. Equal shapes,
             relative to the stride, have codes equal to the last bit.
         """
-        strides = torch.tensor(self.strides, dtype=torch.float32).flip(1)
-        units = self.standard_boxes * strides  # (AH, AW) in px, per level
         codes = [
             (shapes.flip(1) / unit).log()
-            for shapes, unit in zip(self.base_shapes, units, strict=True)
+            for shapes, unit in zip(self.base_shapes, self.units, strict=True)
         ]
         return without_rounding(codes)
+
+    def shape_range(self) -> Tensor:
+        """The shapes that training sees, jitter included.
+
+        Returns:
+            Tensor: (2, 2), the lowest and the highest (log size, log ratio)
+            of codes, see :func:`size_and_ratio`.
+        """
+        places = size_and_ratio(torch.cat(self.codes()))
+        moves = torch.tensor([self.jitter, 2 * self.jitter])
+        return torch.stack([places.amin(0) - moves, places.amax(0) + moves])
 
     @contextmanager
     def jittered(self) -> Iterator[None]:

@@ -114,6 +114,44 @@ def without_rounding(codes: list[Tensor]) -> list[Tensor]:
     return merged
 
 
+def size_and_ratio(codes: Tensor) -> Tensor:
+    """Codes by size and by ratio of the sides, in which shapes vary apart.
+
+    Args:
+        codes (Tensor): (..., 2) codes (log height, log width).
+
+    Returns:
+        Tensor: (..., 2) (log of the square root of the area, log of height
+        divided by width).
+    """
+    height, width = codes.unbind(-1)
+    return torch.stack([(height + width) / 2, height - width], dim=-1)
+
+
+def height_and_width(places: Tensor) -> Tensor:
+    """Codes, (..., 2), of what :func:`size_and_ratio` makes of them."""
+    size, ratio = places.unbind(-1)
+    return torch.stack([size + ratio / 2, size - ratio / 2], dim=-1)
+
+
+def beyond(codes: Tensor, shape_range: Tensor) -> Tensor:
+    """How far shapes lie outside of a range.
+
+    Args:
+        codes (Tensor): (A, 2) codes, log-space.
+        shape_range (Tensor): (2, 2), the lowest and the highest (log size,
+            log ratio); NaN where there is no limit.
+
+    Returns:
+        Tensor: (A,) distances in log-space, 0 inside of the range.
+    """
+    low, high = shape_range
+    places = size_and_ratio(codes)
+    gaps = torch.maximum(low - places, places - high).nan_to_num(nan=0.0)
+    # A thousandth is rounding, and no other shape.
+    return torch.where(gaps > 1e-3, gaps, 0.0).amax(1)
+
+
 def _leaves(values) -> Iterator[float]:
     """Numbers in nested lists, tuples and tensors."""
     if isinstance(values, Tensor):
