@@ -9,7 +9,8 @@ from mmengine.registry import init_default_scope
 from mmdet_metaanchor.anchors.anchors_file import write_anchors
 from mmdet_metaanchor.anchors.boxes import read_detector_boxes
 from mmdet_metaanchor.anchors.clusters import cluster_anchors
-from mmdet_metaanchor.anchors.customize import read_generator
+from mmdet_metaanchor.anchors.customize import find_head, read_generator
+from mmdet_metaanchor.runtime.checkpoints import load_detector
 from mmdet_metaanchor.runtime.command_line import one_line_errors
 
 
@@ -30,6 +31,16 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help="clusters of every level's own boxes, not the same for all",
     )
+    parser.add_argument(
+        '--checkpoint',
+        help='detector trained: its range of sizes and ratios is kept to '
+        '(default: that of the anchors of the config)',
+    )
+    parser.add_argument(
+        '--beyond-range',
+        action='store_true',
+        help='go beyond what was trained, where a model guesses',
+    )
     parser.add_argument('--seed', type=int, default=0, help='(default: 0)')
     return parser.parse_args()
 
@@ -41,11 +52,21 @@ def main() -> None:
         if not args.out.endswith('.json'):
             raise ValueError(f'out must be a .json file, got {args.out}')
         cfg = Config.fromfile(args.config)
-        generator = read_generator(cfg)
+        generator, shape_range = read_generator(cfg), None
+        if args.checkpoint is not None:
+            model, _ = load_detector(cfg, args.checkpoint)
+            head = find_head(model)
+            generator, shape_range = head.prior_generator, head.shape_range
         boxes = read_detector_boxes(cfg, args.ann_file)
         Path(args.out).parent.mkdir(parents=True, exist_ok=True)
         anchors = cluster_anchors(
-            boxes.sizes, generator, args.number, args.per_level, args.seed
+            boxes.sizes,
+            generator,
+            args.number,
+            args.per_level,
+            args.seed,
+            shape_range,
+            args.beyond_range,
         )
         write_anchors(args.out, anchors, clusters_of=args.ann_file)
     for stride, level in zip(generator.strides, anchors, strict=True):

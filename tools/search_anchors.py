@@ -12,6 +12,7 @@ from mmdet_metaanchor.anchors.customize import (
     build_anchors,
     customize_anchors,
     find_heads,
+    list_shapes,
 )
 from mmdet_metaanchor.anchors.detections import take_apart
 from mmdet_metaanchor.anchors.search import paper_candidates, search_anchors
@@ -41,8 +42,8 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--start',
-        help='anchors to start from, as for tools/test.py; those of the '
-        'config where not given',
+        help='anchors to start from, as for tools/test.py, unless those of '
+        'the config score higher; the latter where not given',
     )
     parser.add_argument(
         '--from-nothing',
@@ -133,6 +134,7 @@ def main() -> None:
                 cfg_options=args.cfg_options,
                 split=args.split,
             ),
+            list_shapes(trained),
         )
     detecting, choosing = found.seconds
     print(

@@ -105,12 +105,15 @@ def choose_anchors(how: str, runner: Runner, cfg: Config) -> Anchors:
     Returns:
         list[list[tuple[float, float]]]: Sizes (w, h) in px, a list per level.
     """
-    trained = runner.model.bbox_head.prior_generator
+    head = runner.model.bbox_head
+    trained = head.prior_generator
     images = read_images(cfg, 'train')
     anchors = list_shapes(trained)
     if 'clustered' in how:
         boxes = read_detector_boxes(cfg, images.ann_file)
-        anchors = cluster_anchors(boxes.sizes, trained)
+        anchors = cluster_anchors(
+            boxes.sizes, trained, shape_range=head.shape_range
+        )
     if 'searched' not in how:
         return anchors
     # Its log is not kept: one of an earlier checkpoint would be gone on from.
@@ -123,6 +126,7 @@ def choose_anchors(how: str, runner: Runner, cfg: Config) -> Anchors:
             paper_candidates(trained),
             images=SEARCH_IMAGES,
             held_images=0,
+            trained=list_shapes(trained),
         ).anchors
 
 

@@ -8,9 +8,7 @@ model = dict(
         out_indices=(1, 2, 4, 7),
         frozen_stages=4,
         norm_eval=True,
-        init_cfg=dict(
-            type='Pretrained', checkpoint='data/mobilenet_v2.pth'
-        ),
+        init_cfg=dict(type='Pretrained', checkpoint='data/mobilenet_v2.pth'),
     ),
     neck=dict(in_channels=[24, 32, 96, 1280]),
 )

@@ -1,9 +1,15 @@
 """Dimension clusters: anchors from the boxes of a data set."""
 
+import logging
+
 import numpy as np
+import torch
+from mmengine.logging import print_log
+from torch import Tensor
 from tqdm import tqdm
 
 from ..method.prior_generator import MetaAnchorGenerator
+from ..method.shapes import beyond, height_and_width, size_and_ratio
 
 # With this distance, means need not settle; they do within some tens.
 MAX_ROUNDS = 300
@@ -55,27 +61,34 @@ def cluster_anchors(
     number: int | None = None,
     per_level: bool = False,
     seed: int = 0,
+    shape_range: Tensor | None = None,
+    beyond_range: bool = False,
 ) -> list[list[tuple[float, float]]]:
     r"""Anchors for every level of a pyramid from the boxes of a data set.
 
     A box of size s, the square root of its area, belongs to the level whose
-    standard box has the nearest size in log-space. Sizes are divided by the
-    stride of their level relative to the lowest one, clustered, and
-    multiplied by it again. One that is then smaller, or larger, than all
-    sizes the model was trained with counts as the smallest, or largest, of
-    them, with its own ratio: what a model makes of sizes beyond is guessed.
-    Of more than 20 000 sizes a random part is clustered.
+    standard box has the nearest size in log-space. Boxes are measured in
+    units of the standard box of their level, clustered, and measured in px
+    again at every level. What a model makes of sizes and ratios beyond those
+    that it was trained with is guessed; so a box beyond them counts as the
+    nearest one within, and a log line says how many boxes that are. Of more
+    than 20 000 sizes a random part is clustered.
 
     Args:
         sizes (ndarray): (n, 2) sizes (w, h) in px.
         generator (MetaAnchorGenerator): The training anchors; its
             strides are taken for square.
-        number (int, optional): Anchors of a level. Defaults to the
+        number (int, optional): Anchors per level. Defaults to the
             :func:`knee` of the mean IoU against their number.
         per_level (bool): Whether every level gets clusters of its own boxes,
             where it has enough of them, or all levels share theirs. Defaults
             to False.
         seed (int): Of :func:`dimension_clusters`, and of that part.
+        shape_range (Tensor, optional): (2, 2), what was trained, as the head
+            of a trained model has it; NaN where it is not known. Defaults to
+            that of ``generator``.
+        beyond_range (bool): Whether to use boxes as they are, however far
+            they lie from what was trained. Defaults to False.
 
     Returns:
         list[list[tuple[float, float]]]: Sizes (w, h) in px, one list per
@@ -85,36 +98,46 @@ def cluster_anchors(
         ValueError: See :func:`dimension_clusters`.
     """
     sizes = _check_sizes(sizes)
-    strides = np.array([stride[0] for stride in generator.strides], float)
-    growth = strides / strides.min()
-    unit = np.prod(generator.standard_box) ** 0.5 * growth
-    size = np.sqrt(np.prod(sizes, axis=1))
-    level = np.abs(np.log(size[:, None] / unit)).argmin(1)
-    relative = sizes / growth[level, None]
-    trained = np.concatenate(
-        [
-            shapes.prod(1).sqrt().numpy() / times
-            for shapes, times in zip(
-                generator.base_shapes, growth, strict=True
-            )
-        ]
-    )
-    scale = np.sqrt(relative.prod(1))
-    within = scale.clip(trained.min(), trained.max())
-    relative = relative * (within / scale)[:, None]
+    units = generator.units.double()  # (AH, AW)
+    areas = units.log().mean(1)
+    wanted = torch.from_numpy(sizes).flip(1)  # (h, w)
+    level = (wanted.log().mean(1)[:, None] - areas).abs().argmin(1)
+    codes = (wanted / units[level]).log()
+    if not beyond_range:
+        if shape_range is None:
+            shape_range = generator.shape_range()
+        codes = _within(codes, shape_range.double())
+    relative = codes.exp().flip(1).numpy()
     part = _part(relative, seed)
     if number is None:
         number = knee(part, seed)
     shared = dimension_clusters(part, number, seed)
     anchors = []
-    for index, times in enumerate(growth):
+    for index, unit in enumerate(units.flip(1).numpy()):
         clusters = shared
         if per_level:
             own = _part(relative[level == index], seed)
             if len(np.unique(own, axis=0)) >= number:
                 clusters = dimension_clusters(own, number, seed)
-        anchors.append([tuple(s) for s in (clusters * times).tolist()])
+        anchors.append([tuple(s) for s in (clusters * unit).tolist()])
     return anchors
+
+
+def _within(codes: Tensor, shape_range: Tensor) -> Tensor:
+    """Codes, (n, 2), moved into a range of sizes and ratios."""
+    outside = beyond(codes, shape_range) > 0
+    if not outside.any():
+        return codes
+    print_log(
+        f'{int(outside.sum())} of {len(codes)} boxes have sizes or ratios '
+        'beyond those that the model is trained with; they count as the '
+        'nearest within. To go beyond, and let the model guess, say so '
+        '(beyond_range=True, --beyond-range).',
+        logger='current',
+        level=logging.WARNING,
+    )
+    low, high = shape_range
+    return height_and_width(size_and_ratio(codes).clamp(low, high))
 
 
 def knee(sizes: np.ndarray, seed: int = 0, most: int = 15) -> int:

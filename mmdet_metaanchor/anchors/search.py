@@ -168,8 +168,14 @@ def search_anchors(
     most: int = 300,
     seed: int = 0,
     notes: dict | None = None,
+    trained: AnchorSet | None = None,
 ) -> Found:
     """Search anchors, from those that a model has now.
+
+    It never ends below the training anchors on the images searched on: it
+    begins with these where they score higher than those that the model has,
+    and, begun from nothing, returns them where they score higher than what
+    it has found.
 
     ``out_dir`` receives ``search.json``, the log, and ``anchors.json``, both
     whole after every step. If it holds the log of the same search, that is
@@ -189,6 +195,8 @@ def search_anchors(
         seed (int): Of all draws.
         notes (dict, optional): What else decides the search, e.g. the name of
             the checkpoint; JSON values for the log.
+        trained (AnchorSet, optional): The training anchors, sizes (w, h) in
+            px. Defaults to those that the model has now.
 
     Returns:
         Found: The anchors and their scores.
@@ -207,6 +215,10 @@ def search_anchors(
         start=None if from_nothing else first,
         candidates=candidates,
     )
+    if trained is None:
+        trained = first
+    else:
+        settings['trained'] = trained
     log = Log(out_dir / 'search.json', settings)
     order = random.Random(seed).sample(range(len(dataset)), len(dataset))
     held = order[images : images + held_images]
@@ -218,16 +230,23 @@ def search_anchors(
         return collect_detections(model, loader, sets, most)
 
     began = time.perf_counter()
-    start, *found = collect([first, *candidates], order[:images])
+    sets = [trained] if trained == first else [trained, first]
+    results = collect([*sets, *candidates], order[:images])
+    starts, found = results[: len(sets)], results[len(sets) :]
     gc.freeze()  # so many detections make every later collection slow
     collected = time.perf_counter()
-    if from_nothing:
-        first = [[] for _ in first]
-        start = [image[:0] for image in start]
     with redirect_stdout(None):
         coco = COCO(dataset.ann_file)
     scorer = Scorer(head, coco, dataset.cat_ids)
-    before = scorer.score(scorer.merge([start]))
+    scores = [scorer.score(scorer.merge([start])) for start in starts]
+    least = scores[0]  # of the training anchors
+    before, start, first = max(
+        zip(scores, starts, sets, strict=True), key=lambda entry: entry[0]
+    )
+    if from_nothing:
+        first = [[] for _ in first]
+        start = [image[:0] for image in start]
+        before = scorer.score(scorer.merge([start]))
     best = max([before, *(s.score for s in log.steps if s.kept)])
     out_dir.mkdir(parents=True, exist_ok=True)
     bar = tqdm(total=steps, desc='search', initial=len(log.steps))
@@ -247,15 +266,18 @@ def search_anchors(
         bar.set_postfix_str(f'mAP {100 * before:.2f} to {100 * best:.2f}')
     bar.close()
     gc.unfreeze()
+    if least > best:
+        anchors, best = trained, least
+        write_anchors(out_dir / 'anchors.json', anchors, mAP=best)
     chosen = time.perf_counter()
-    scores = None
+    held_scores = None
     if held and anchors[0]:
         sets = [first, anchors] if first[0] else [anchors]
         scores = [scorer.score(scorer.merge([s])) for s in collect(sets, held)]
-        scores = (0.0, *scores)[-2:]  # no anchors detect nothing
+        held_scores = (0.0, *scores)[-2:]  # no anchors detect nothing
     return Found(
         anchors,
         (before, best),
-        scores,
+        held_scores,
         (collected - began, chosen - collected),
     )

@@ -66,8 +66,12 @@ def bake_anchors(
     frozen = {}
     for prefix, head in heads.items():
         frozen |= _freeze(prefix, head, stock_cfg)
-        left_behind = (f'{prefix}.standard_boxes',) + tuple(
-            f'{prefix}.{name}.' for name in head.anchor_functions()
+        left_behind = tuple(
+            f'{prefix}.{name}'
+            for name in (
+                *head.ADDED_BUFFERS,
+                *(f'{name}.' for name in head.anchor_functions()),
+            )
         )
         state = {
             name: value.clone()
@@ -98,7 +102,8 @@ def _freeze(
     for name in prefix.split('.'):
         part = part[name]
     part.type = _stock_class(head)
-    part.pop('anchor_function', None)
+    for argument in ('anchor_function', 'box_unit'):
+        part.pop(argument, None)
     part.anchor_generator = priors
     if isinstance(head.bbox_coder, DeltaXYWHVarianceBBoxCoder):
         part.bbox_coder = _stock_coder(head.bbox_coder)

@@ -5,7 +5,6 @@ import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 
 import torch
 from mmdet.registry import MODELS
@@ -73,6 +72,9 @@ class MetaHeadMixin:
         ValueError: ``box_unit`` is another word, or the coder's boxes cannot
             be predicted in units of the standard box.
     """
+
+    # What a checkpoint holds beside the weights; a stock head has none of it.
+    ADDED_BUFFERS = ('standard_boxes', 'in_standard_boxes', 'shape_range')
 
     def __init__(
         self,
@@ -305,8 +307,7 @@ class MetaHeadMixin:
         configured = self.prior_generator.standard_box, self.box_unit
         old_key = prefix + 'standard_box'
         key, unit_key, range_key = (
-            prefix + name
-            for name in ('standard_boxes', 'in_standard_boxes', 'shape_range')
+            prefix + name for name in self.ADDED_BUFFERS
         )
         priors = self.prior_generator
         if old_key in state_dict:  # version 0.1

@@ -117,7 +117,7 @@ def test_parameters_do_not_depend_on_the_priors(build_head):
 
 
 def test_with_w2_zero_it_is_a_retina_head_of_equal_filters(build_head, feats):
-    head = build_head(residual_std=0).eval()
+    head = build_head(residual_std=0, box_unit='anchor').eval()
     stock = build_stock(
         anchor_generator=dict(type='AnchorGenerator', **ANCHORS)
     )

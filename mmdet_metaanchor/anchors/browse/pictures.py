@@ -217,7 +217,7 @@ def _extent(corners: np.ndarray) -> str:
 def _per_cell(view: SetView) -> str:
     numbers = [len(corners) for corners in view.cell]
     plural = '' if max(numbers) == 1 else 's'
-    return f'{_span(min(numbers), max(numbers))} anchor{plural} a cell'
+    return f'{_span(min(numbers), max(numbers))} anchor{plural} per cell'
 
 
 def _span(low: object, high: object) -> str:
