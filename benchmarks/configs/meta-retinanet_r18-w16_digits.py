@@ -1,9 +1,13 @@
-# The MetaAnchor twin: same data, network, schedule and anchors.
+# The MetaAnchor twin as the records of results/digits have it: boxes relative
+# to the anchor, without jitter.
 _base_ = './retinanet_r18-w16_digits.py'
 custom_imports = dict(imports=['mmdet_metaanchor'])
 model = dict(
     bbox_head=dict(
         type='MetaRetinaHead',
-        anchor_generator=dict(type='MetaAnchorGenerator', jitter=0.0),
+        box_unit='anchor',
+        anchor_generator=dict(
+            type='MetaAnchorGenerator', jitter=0.0, anneal=0.0
+        ),
     )
 )

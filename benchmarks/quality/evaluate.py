@@ -112,7 +112,10 @@ def choose_anchors(how: str, runner: Runner, cfg: Config) -> Anchors:
     if 'clustered' in how:
         boxes = read_detector_boxes(cfg, images.ann_file)
         anchors = cluster_anchors(
-            boxes.sizes, trained, shape_range=head.shape_range
+            boxes.sizes,
+            trained,
+            shape_range=head.shape_range,
+            beyond_range='beyond' in how,
         )
     if 'searched' not in how:
         return anchors

@@ -27,6 +27,9 @@ ESSENTIAL = (
 )
 # ... without that in which machines differ.
 LOCAL = ('data_root', 'ann_file', 'num_workers', 'persistent_workers')
+# Values of options that came later, which do what was done without them:
+# with these, a record that was made before is of the same settings.
+AS_BEFORE = (('box_unit', 'anchor'), ('anneal', 0.0))
 
 
 class Grid:
@@ -231,12 +234,12 @@ def _digest_annotations(dataset: dict) -> str | None:
 
 
 def _without_local(value):
-    """A nested value without the ``LOCAL`` keys."""
+    """A nested value without what is ``LOCAL``, or ``AS_BEFORE``."""
     if isinstance(value, dict):
         return {
             key: _without_local(item)
             for key, item in value.items()
-            if key not in LOCAL
+            if key not in LOCAL and (key, item) not in AS_BEFORE
         }
     if isinstance(value, (list, tuple)):
         return [_without_local(item) for item in value]

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from mmdet.registry import MODELS
-from mmengine.logging import print_log
+from mmengine.logging import MessageHub, print_log
 from torch import Tensor, nn
 
 from .anchor_function import AnchorFunctionGenerator
@@ -235,7 +235,7 @@ class MetaHeadMixin:
 
     def _jitter(self) -> AbstractContextManager:
         if self.training:
-            return self.prior_generator.jittered()
+            return self.prior_generator.jittered(_progress())
         return nullcontext()
 
     def _note_shapes(self) -> None:
@@ -336,3 +336,10 @@ class MetaHeadMixin:
                     f'of the checkpoint, {after}.',
                     logger='current',
                 )
+
+
+def _progress() -> float:
+    """Share of MMEngine's training that is over; 0 without its runner."""
+    hub = MessageHub.get_current_instance()
+    number, last = (hub.get_info(key) for key in ('iter', 'max_iters'))
+    return number / last if number and last else 0.0

@@ -61,13 +61,17 @@ class MetaAnchorGenerator(AnchorGenerator):
         jitter (float): In training, log height and log width of every prior
             move by a uniform draw within +- ``jitter``, see
             :meth:`jittered`. 0 turns it off. Defaults to 0.5, as published.
+        anneal (float): Share of a training, at its end, over which the jitter
+            falls to 0 in a straight line, so that it ends with the priors as
+            they are. 0 keeps it to the end, as published. Defaults to 1/3.
         **kwargs: Other arguments of :class:`AnchorGenerator`.
 
     Raises:
         ValueError: A size, ratio, scale, ``standard_box`` or ``jitter`` that
-            is not finite and positive (``jitter`` may be 0), a level without
-            priors, ``shapes`` or ``standard_box`` for another number of
-            levels than ``strides``, or both ``priors`` and ``shapes``.
+            is not finite and positive (``jitter`` may be 0), an ``anneal``
+            outside of 0 to 1, a level without priors, ``shapes`` or
+            ``standard_box`` for another number of levels than ``strides``,
+            or both ``priors`` and ``shapes``.
         TypeError: ``priors`` builds something else than an anchor generator.
     """
 
@@ -79,6 +83,7 @@ class MetaAnchorGenerator(AnchorGenerator):
         shapes: Shapes | None = None,
         standard_box: tuple[float, float] | None = None,
         jitter: float = 0.5,
+        anneal: float = 1 / 3,
         **kwargs,
     ) -> None:
         if priors is not None and shapes is not None:
@@ -112,7 +117,11 @@ class MetaAnchorGenerator(AnchorGenerator):
             raise ValueError(
                 f'jitter must be a finite number >= 0, got {jitter}'
             )
-        self.jitter = jitter
+        if not 0 <= anneal <= 1:
+            raise ValueError(
+                f'anneal must be a share of the training, 0 to 1, got {anneal}'
+            )
+        self.jitter, self.anneal = jitter, anneal
         if standard_box is None:
             lowest = self.strides.index(min(self.strides))
             standard_box = self.base_shapes[lowest].mean(0).flip(0).tolist()
@@ -197,7 +206,7 @@ class MetaAnchorGenerator(AnchorGenerator):
         return torch.stack([places.amin(0) - moves, places.amax(0) + moves])
 
     @contextmanager
-    def jittered(self) -> Iterator[None]:
+    def jittered(self, progress: float = 0.0) -> Iterator[None]:
         """Move every prior at random for the length of a ``with`` block.
 
         Log height and log width move by independent uniform draws within
@@ -206,11 +215,19 @@ class MetaAnchorGenerator(AnchorGenerator):
         of equal code on different levels share it, because they are one
         prior to the anchor function. Draws come from PyTorch's global CPU
         generator.
+
+        Args:
+            progress (float): Share of the training that is over, which
+                decides whether the jitter is falling, see ``anneal``.
         """
+        strength = 1.0
+        if self.anneal:
+            strength = min(1.0, max(0.0, (1 - progress) / self.anneal))
         at_rest = self.base_anchors
         codes = self.codes()
         unique, index = torch.cat(codes).unique(dim=0, return_inverse=True)
-        moves = self._draw(unique)[index].split([len(code) for code in codes])
+        moves = (strength * self._draw(unique))[index]
+        moves = moves.split([len(code) for code in codes])
         self.base_anchors = self._resized(
             [
                 shapes * move.flip(-1).exp()
