@@ -1,6 +1,7 @@
 """Small models and data that several test files share."""
 
 import json
+import logging
 import runpy
 import sys
 from pathlib import Path
@@ -89,6 +90,19 @@ def build_head():
         return head
 
     return build
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    """Warnings that a head logs, as they come."""
+    told = []
+
+    def log(message, logger, level=logging.INFO):
+        if level == logging.WARNING:
+            told.append(message)
+
+    monkeypatch.setattr('mmdet_metaanchor.method.meta_head.print_log', log)
+    return told
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """MetaRetinaHead beside RetinaHead."""
 
 import io
+import math
+import re
 from functools import partial
 from pathlib import Path
 
@@ -103,6 +105,155 @@ def test_permuting_priors_permutes_channels(build_head, feats):
             torch.testing.assert_close(
                 new.reshape_as(old), old, rtol=0, atol=1e-5
             )
+
+
+@pytest.mark.parametrize('coder', ['DeltaXYWHBBoxCoder', 'TBLRBBoxCoder'])
+def test_without_residuals_boxes_do_not_depend_on_the_anchor(
+    build_head, feats, coder
+):
+    """With R = 0 every anchor of a cell predicts the same box."""
+    head = build_head(residual_std=0, bbox_coder=dict(type=coder)).eval()
+    torch.nn.init.normal_(head.retina_reg.shared.bias, std=0.1)
+    _, deltas = scores_and_deltas(head, feats)
+    generator = head.prior_generator
+    sizes = [feat.shape[-2:] for feat in feats]
+    for out, priors in zip(
+        deltas, generator.grid_priors(sizes, device='cpu'), strict=True
+    ):
+        # (N, A * 4, H, W) as the head makes it a list of boxes
+        out = out.permute(0, 2, 3, 1).reshape(2, -1, 4)
+        boxes = head.bbox_coder.decode(priors.expand_as(out), out)
+        boxes = boxes.reshape(2, -1, 9, 4)  # images, cells, anchors
+        torch.testing.assert_close(
+            boxes, boxes[:, :, :1].expand_as(boxes), rtol=1e-4, atol=1e-2
+        )
+        assert boxes[:, 0].std() > 1  # they are boxes, and no constant
+
+
+def test_a_wrong_unit_or_coder_is_refused(build_head):
+    with pytest.raises(ValueError, match="box_unit must be .*'px'"):
+        build_head(box_unit='px')
+    coder = dict(type='LegacyDeltaXYWHBBoxCoder')
+    with pytest.raises(ValueError, match='LegacyDeltaXYWHBBoxCoder'):
+        build_head(bbox_coder=coder)
+    build_head(bbox_coder=coder, box_unit='anchor')
+
+
+@pytest.mark.parametrize('unit', ['anchor', 'standard_box'])
+def test_the_unit_of_boxes_travels_in_the_checkpoint(build_head, feats, unit):
+    trained = build_head(box_unit=unit).eval()
+    for configured in ('anchor', 'standard_box'):
+        other = build_head(box_unit=configured).eval()
+        other.load_state_dict(trained.state_dict())
+        assert other.box_unit == unit
+        torch.testing.assert_close(other(feats), trained(feats))
+
+
+def test_a_checkpoint_of_before_predicts_as_before(build_head, feats):
+    """Version 0.2 predicts relative to the anchor, and says nothing of it."""
+    trained = build_head(box_unit='anchor').eval()
+    state = trained.state_dict()
+    for name in ('in_standard_boxes', 'shape_range'):
+        del state[name]
+    head = build_head().eval()
+    head.load_state_dict(state)
+    assert head.box_unit == 'anchor'
+    torch.testing.assert_close(head(feats), trained(feats))
+    assert head.shape_range.isnan().all()
+    again = build_head().eval()
+    again.load_state_dict(head.state_dict())
+    assert again.box_unit == 'anchor'
+
+
+def test_the_two_units_differ(build_head, feats):
+    """The laws above would hold if the option did nothing."""
+    head = build_head().eval()
+    before = head(feats)
+    head.box_unit = 'anchor'
+    head.train().eval()  # forgets kept weights
+    after = head(feats)
+    torch.testing.assert_close(after[0], before[0])
+    assert not torch.allclose(after[1][0], before[1][0])
+
+
+class TestTrainedShapes:
+    """What a checkpoint knows of the shapes that were trained."""
+
+    # (log size, log ratio) relative to the standard box, by the class's own
+    # formula; sizes of ANCHORS are 4 strides, ratios 1/2 to 2, and the
+    # jitter moves log sizes by 0.1, log ratios by 0.2.
+    anchors = dict(type='MetaAnchorGenerator', **ANCHORS, jitter=0.1)
+
+    @pytest.fixture
+    def trained(self, build_head, feats, data_samples):
+        head = build_head(anchor_generator=self.anchors)
+        assert head.shape_range.isnan().all()
+        head.loss(feats, data_samples)
+        return head
+
+    def test_training_notes_the_range(self, trained):
+        unit = trained.prior_generator.units[0].log()  # (log AH, log AW)
+        size = math.log(32) - unit.mean().item()
+        ratio = (unit[1] - unit[0]).item()
+        expected = [
+            [size - 0.1, math.log(1 / 2) - 0.2 + ratio],
+            [size + 0.1, math.log(2) + 0.2 + ratio],
+        ]
+        torch.testing.assert_close(
+            trained.shape_range, torch.tensor(expected), rtol=0, atol=1e-5
+        )
+
+    def test_other_anchors_widen_it(self, trained, feats, data_samples):
+        before = trained.shape_range
+        customize_anchors(trained, dict(scales=[8], ratios=[1.0]))
+        trained.eval().loss(feats, data_samples)
+        assert torch.equal(trained.shape_range, before)
+        trained.train().loss(feats, data_samples)
+        # log 8 - log 4 farther than the size of before
+        assert trained.shape_range[1, 0] - before[1, 0] == pytest.approx(
+            math.log(2), abs=1e-5
+        )
+        assert torch.equal(trained.shape_range[0], before[0])
+
+    @pytest.mark.parametrize(
+        'anchors, number, farthest',
+        [
+            (dict(scales=[4], ratios=[0.5, 2.0]), 0, ''),
+            # The jitter reaches e^0.1 = 1.105 times the size.
+            (dict(scales=[4.4], ratios=[1.0]), 0, ''),
+            # 5 x 8 px; 5 is beyond 1.105 x 4, 3 below 4 / 1.105
+            (
+                dict(scales=[5], ratios=[1.0]),
+                3,
+                r'\(40.0, 40.0\) px at stride 8',
+            ),
+            (dict(scales=[4, 3], ratios=[1.0]), 3, r'\(24.0, 24.0\)'),
+            # ratio 4: 2 x 32 px high, 32 / 2 px wide
+            (dict(scales=[4], ratios=[1.0, 4.0]), 3, r'\(16.0, 64.0\)'),
+        ],
+    )
+    def test_others_are_warned_of(
+        self, trained, build_head, warnings, anchors, number, farthest
+    ):
+        customize_anchors(trained, anchors)
+        assert len(warnings) == bool(number)
+        loading = build_head(
+            anchor_generator=dict(
+                type='MetaAnchorGenerator', strides=STRIDES, **anchors
+            )
+        )
+        loading.load_state_dict(trained.state_dict())
+        assert len(warnings) == 2 * bool(number)
+        for text in warnings:
+            assert re.match(f'{number} of ', text)
+            assert re.search(farthest, text)
+            # 32 px / 1.105 and x 1.105, e^-0.2 / 2 and 2 e^0.2
+            assert 'from 29.0 to 35.4 px' in text
+            assert 'from 0.41 to 2.44' in text
+
+    def test_nothing_is_said_where_it_is_not_known(self, build_head, warnings):
+        customize_anchors(build_head(), dict(scales=[100], ratios=[9.0]))
+        assert not warnings
 
 
 def test_parameters_do_not_depend_on_the_priors(build_head):

@@ -10,6 +10,7 @@ from mmdet.models.task_modules.prior_generators import AnchorGenerator
 from mmdet.registry import TASK_UTILS
 
 from mmdet_metaanchor import MetaAnchorGenerator
+from mmdet_metaanchor.method.shapes import size_and_ratio
 
 STRIDES = [8, 16, 32]
 STOCK = dict(
@@ -294,6 +295,42 @@ class TestJitter:
         with generator.jittered():
             assert torch.allclose(generator.codes()[0], codes, atol=1e-6)
 
+    @pytest.mark.parametrize(
+        'anneal, progress, strength',
+        [
+            (1 / 3, 0, 1),
+            (1 / 3, 0.6, 1),
+            (1 / 3, 5 / 6, 0.5),  # half way through the last third
+            (1 / 3, 1, 0),
+            (1, 0.25, 0.75),
+            (0, 1, 1),  # as published
+        ],
+    )
+    def test_falls_to_zero_at_the_end(self, anneal, progress, strength):
+        generator = build(**STOCK, anneal=anneal)
+        moves = []
+        for moment in (0, progress):
+            torch.manual_seed(0)
+            with generator.jittered(moment):
+                moved = generator.codes()[0]
+            moves.append(moved - generator.codes()[0])
+        torch.testing.assert_close(
+            moves[1], strength * moves[0], rtol=0, atol=1e-5
+        )
+
+    def test_the_range_is_what_draws_reach(self):
+        generator = build(**STOCK, jitter=0.3)
+        low, high = generator.shape_range()
+        places = []
+        for _ in range(300):
+            with generator.jittered():
+                places.append(size_and_ratio(torch.cat(generator.codes())))
+        places = torch.cat(places)
+        assert (places >= low - 1e-5).all() and (places <= high + 1e-5).all()
+        # Sums of two uniform draws come near their ends.
+        assert (places.amin(0) - low < 0.1).all()
+        assert (high - places.amax(0) < 0.1).all()
+
     def test_different_numbers_a_level(self):
         generator = build(priors=SSD)
         with generator.jittered():
@@ -320,6 +357,8 @@ class TestJitter:
         ({**STOCK, 'strides': [0, 16, 32]}, 'got 0'),
         ({**STOCK, 'jitter': -0.1}, '-0.1'),
         ({**STOCK, 'jitter': math.nan}, 'nan'),
+        ({**STOCK, 'anneal': 1.5}, '1.5'),
+        ({**STOCK, 'anneal': math.nan}, 'nan'),
         ({**STOCK, 'standard_box': (0, 10)}, '0'),
         ({**STOCK, 'standard_box': (10, math.inf)}, 'inf'),
         ({**STOCK, 'standard_box': (10, 10, 10)}, '10'),
