@@ -4,6 +4,6 @@ custom_imports = dict(imports=['mmdet_metaanchor'])
 model = dict(
     bbox_head=dict(
         type='MetaRetinaHead',
-        anchor_generator=dict(type='MetaAnchorGenerator', jitter=0.0),
+        anchor_generator=dict(type='MetaAnchorGenerator'),
     )
 )

@@ -113,7 +113,7 @@ def build_anchors(
     Args:
         anchors (dict | list[list[tuple[float, float]]]): As for
             :func:`customize_anchors`.
-        trained (MetaAnchorGenerator): Strides, centres and jitter.
+        trained (MetaAnchorGenerator): Strides, centres, jitter, anneal.
 
     Returns:
         MetaAnchorGenerator: A new one.
@@ -150,7 +150,8 @@ def build_anchors(
             'anchors must be a config dict or [[(w, h), ...], ...] in px, '
             f'got {anchors!r}'
         )
-    cfg.setdefault('jitter', trained.jitter)
+    for setting in ('jitter', 'anneal'):
+        cfg.setdefault(setting, getattr(trained, setting))
     generator = TASK_UTILS.build(cfg)
     _warn_of_moved_centers(generator, trained)
     return generator
@@ -182,7 +183,8 @@ def read_generator(cfg: Config) -> MetaAnchorGenerator:
             'model.rpn_head.anchor_generator'
         )
     if not _is_ours(priors):
-        priors = dict(type='MetaAnchorGenerator', priors=priors)
+        # Stock trains with its anchors as they are.
+        priors = dict(type='MetaAnchorGenerator', priors=priors, jitter=0.0)
     return TASK_UTILS.build(priors)
 
 

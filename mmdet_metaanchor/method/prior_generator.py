@@ -1,6 +1,5 @@
 """MetaAnchorGenerator: shapes of the priors, their codes and their jitter."""
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -12,10 +11,12 @@ from torch import Tensor
 
 from .shapes import (
     Shapes,
+    check_jitter,
     check_numbers,
     check_shapes,
     check_size,
     check_standard_boxes,
+    height_and_width,
     size_and_ratio,
     without_rounding,
 )
@@ -58,9 +59,12 @@ class MetaAnchorGenerator(AnchorGenerator):
         standard_box (Sequence, optional): ``(AH, AW)`` in px at the level of
             the smallest stride, or one such pair per level. Defaults to the
             mean height and width of the priors of the smallest stride.
-        jitter (float): In training, log height and log width of every prior
-            move by a uniform draw within +- ``jitter``, see
-            :meth:`jittered`. 0 turns it off. Defaults to 0.5, as published.
+        jitter (float | tuple[float, float]): How far every prior moves in
+            training, see :meth:`jittered`. A pair: log size and log ratio of
+            the sides move by uniform draws within +- the one and the other.
+            A number, as published: log height and log width do so. 0 turns it
+            off. Defaults to (0.15, 0.9): sizes are close together in a
+            pyramid, ratios are not, and ratios of 1/2 to 2 reach 1/5 to 5.
         anneal (float): Share of a training, at its end, over which the jitter
             falls to 0 in a straight line, so that it ends with the priors as
             they are. 0 keeps it to the end, as published. Defaults to 1/3.
@@ -82,7 +86,7 @@ class MetaAnchorGenerator(AnchorGenerator):
         priors: dict | None = None,
         shapes: Shapes | None = None,
         standard_box: tuple[float, float] | None = None,
-        jitter: float = 0.5,
+        jitter: float | tuple[float, float] = (0.15, 0.9),
         anneal: float = 1 / 3,
         **kwargs,
     ) -> None:
@@ -113,10 +117,7 @@ class MetaAnchorGenerator(AnchorGenerator):
         self._check_sizes()
         self._check_grid()
 
-        if not (math.isfinite(jitter) and jitter >= 0):
-            raise ValueError(
-                f'jitter must be a finite number >= 0, got {jitter}'
-            )
+        check_jitter(jitter)
         if not 0 <= anneal <= 1:
             raise ValueError(
                 f'anneal must be a share of the training, 0 to 1, got {anneal}'
@@ -202,15 +203,19 @@ class MetaAnchorGenerator(AnchorGenerator):
             of codes, see :func:`size_and_ratio`.
         """
         places = size_and_ratio(torch.cat(self.codes()))
-        moves = torch.tensor([self.jitter, 2 * self.jitter])
+        moves = self.jitter
+        if not isinstance(moves, Sequence):
+            moves = moves, 2 * moves  # of the mean and the difference
+        moves = torch.tensor(moves)
         return torch.stack([places.amin(0) - moves, places.amax(0) + moves])
 
     @contextmanager
     def jittered(self, progress: float = 0.0) -> Iterator[None]:
         """Move every prior at random for the length of a ``with`` block.
 
-        Log height and log width move by independent uniform draws within
-        +- ``jitter``; the centres stay. Everything asked of the generator
+        Log size and log ratio, or log height and log width, move by
+        independent uniform draws within +- ``jitter``; the centres stay.
+        Everything asked of the generator
         inside the block (codes, grids of priors) sees the same draw. Priors
         of equal code on different levels share it, because they are one
         prior to the anchor function. Draws come from PyTorch's global CPU
@@ -241,7 +246,10 @@ class MetaAnchorGenerator(AnchorGenerator):
 
     def _draw(self, codes: Tensor) -> Tensor:
         """Random moves of codes, of the same shape, in log-space."""
-        return torch.empty_like(codes).uniform_(-self.jitter, self.jitter)
+        draws = torch.empty_like(codes).uniform_(-1, 1)
+        if isinstance(self.jitter, Sequence):
+            return height_and_width(draws * draws.new_tensor(self.jitter))
+        return draws * self.jitter
 
     def _resized(self, shapes: Sequence[Tensor]) -> list[Tensor]:
         """Boxes (x1, y1, x2, y2) in px of other sizes, same centres."""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -93,6 +94,24 @@ def check_standard_boxes(boxes: Tensor, levels: int, unit: str) -> None:
             'standard_box must be two positive finite numbers (AH, AW) in '
             f'{unit}, or such a pair for each of the {levels} levels, got '
             f'{values}'
+        )
+
+
+def check_jitter(jitter: float | Sequence[float]) -> None:
+    """Refuse what no jitter can be.
+
+    Raises:
+        ValueError: It is neither a finite number >= 0 nor a pair of them.
+    """
+    numbers = [jitter]
+    if isinstance(jitter, Sequence) and len(jitter) == 2:
+        numbers = jitter
+    if not all(
+        isinstance(n, Real) and math.isfinite(n) and n >= 0 for n in numbers
+    ):
+        raise ValueError(
+            'jitter must be a finite number >= 0, or such a pair (of the log '
+            f'size, of the log ratio), got {jitter!r}'
         )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mmdet.registry import TASK_UTILS
 
 from mmdet_metaanchor import dimension_clusters, read_anchors
@@ -93,14 +94,63 @@ def generator():
 
 
 def test_sizes_beyond_the_trained_ones_are_drawn_in(generator):
-    """At stride 8 the trained ones are 24 to 48 px, at stride 32 96 to 192."""
-    small, wide, large = [6.0, 6], [12.0, 3], [500.0, 500]
+    """At stride 8 the trained ones are 24 to 48 px, at stride 32 96 to 192.
+
+    The jitter is 0.1 in log size and 0.6 in log ratio, of 1: e^0.6 = 1.82.
+    """
+    generator.jitter = (0.1, 0.6)
+    small, wide, large = [6.0, 6], [60.0, 20], [500.0, 500]
     sizes = np.array([small, wide, large]).repeat(5, 0)
     anchors = cluster_anchors(sizes, generator, 3)
-    # 24 px; 48 * 12 = 24 ** 2; 192 px, which is 48 px at stride 8
+    small, large = 24 / np.exp(0.1), 48 * np.exp(0.1)
+    side = np.sqrt(60 * 20)  # its size stays, its ratio becomes e^0.6
     np.testing.assert_allclose(
-        sorted(anchors[0]), [(24, 24), (48, 12), (48, 48)]
+        sorted(anchors[0]),
+        [
+            (small, small),
+            (side * np.exp(0.3), side / np.exp(0.3)),
+            (large, large),
+        ],
+        rtol=1e-6,
     )
+
+
+def test_the_range_of_a_checkpoint_comes_before_that_of_the_config(generator):
+    sizes = np.array([[50.0, 25]])  # which the default jitter reaches
+    np.testing.assert_allclose(cluster_anchors(sizes, generator, 1)[0], sizes)
+    square = generator.shape_range()
+    square[:, 1] = 0
+    anchors = cluster_anchors(sizes, generator, 1, shape_range=square)
+    side = np.sqrt(50 * 25)
+    np.testing.assert_allclose(anchors[0], [(side, side)], rtol=1e-6)
+    for free in (
+        dict(shape_range=torch.full((2, 2), np.nan)),  # it is not known
+        dict(shape_range=square, beyond_range=True),
+    ):
+        anchors = cluster_anchors(sizes, generator, 1, **free)
+        np.testing.assert_allclose(anchors[0], sizes, rtol=1e-6)
+
+
+def test_it_says_how_many_boxes_are_beyond(generator, monkeypatch):
+    told = []
+    monkeypatch.setattr(
+        clusters, 'print_log', lambda text, **kwargs: told.append(text)
+    )
+    generator.jitter = 0.0
+    sizes = np.array([[30.0, 30]] * 5 + [[60.0, 20]] * 2)
+    cluster_anchors(sizes[:5], generator, 1)
+    assert not told
+    cluster_anchors(sizes, generator, 1)
+    assert told[0].startswith('2 of 7 boxes ')
+
+
+def test_a_standard_box_per_level_measures_the_boxes_of_its_level(generator):
+    """Sizes 40 px and 400 px: each is the standard box of its own level."""
+    generator.standard_box = ((40, 40), (100, 100), (200, 800))
+    sizes = np.array([[40.0, 40], [800, 200]])
+    anchors = cluster_anchors(sizes, generator, 1, beyond_range=True)
+    expected = [[(40, 40)], [(100, 100)], [(800, 200)]]
+    np.testing.assert_allclose(anchors, expected, rtol=1e-6)
 
 
 def test_levels_share_clusters_relative_to_their_strides(generator):

@@ -62,11 +62,13 @@ def test_evaluation_uses_them_from_then_on(build_head, feats, data_samples):
 
 def test_keeps_standard_box_jitter_and_the_given_anchors(build_head):
     head = build_head()
-    head.prior_generator.standard_box = (33, 44)
+    trained = head.prior_generator
+    trained.standard_box, trained.jitter, trained.anneal = (33, 44), 0.2, 0.5
     anchors = dict(scales=[4], ratios=[1.0], standard_box=(1, 1))
     customize_anchors(head, anchors)
     assert head.prior_generator.standard_box == (33, 44)
-    assert head.prior_generator.jitter == 0.5
+    assert head.prior_generator.jitter == 0.2
+    assert head.prior_generator.anneal == 0.5
     assert anchors == dict(scales=[4], ratios=[1.0], standard_box=(1, 1))
 
 

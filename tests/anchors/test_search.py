@@ -2,16 +2,18 @@
 
 import random
 
+import numpy as np
 import pytest
 import torch
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from mmdet_metaanchor import customize_anchors
+from mmdet_metaanchor import customize_anchors, read_anchors
 from mmdet_metaanchor.anchors import scorer
+from mmdet_metaanchor.anchors import search as search_module
 from mmdet_metaanchor.anchors.detections import collect_detections
 from mmdet_metaanchor.anchors.scorer import Scorer
 from mmdet_metaanchor.anchors.search import (
@@ -188,6 +190,77 @@ def test_goes_on_where_it_was_interrupted(done):
     rest = search(worth, patience=5, done=whole[:done])
     assert [s[0] for s in whole[:done] + rest] == [s[0] for s in whole]
     assert [s.kept for s in whole[:done] + rest] == [s.kept for s in whole]
+
+
+class TestTrainingAnchors:
+    """A search never ends below them; here a set is worth its first width."""
+
+    @pytest.fixture
+    def find(self, build_head, tmp_path, monkeypatch):
+        class Four(Dataset):
+            ann_file, cat_ids = '', []
+
+            def __len__(self):
+                return 4
+
+        def worth(found):
+            if isinstance(found, Merged):
+                return found
+            return found[0].max(initial=0)  # of the only image
+
+        class Width(Sum):
+            def __init__(self, head, coco, categories):
+                pass
+
+            def merge(self, sets):
+                return Merged(max(map(worth, sets)))
+
+        def collect(model, loader, sets, most):
+            return [[np.array([one[0][0][0]])] for one in sets]
+
+        monkeypatch.setattr(search_module, 'Scorer', Width)
+        monkeypatch.setattr(search_module, 'collect_detections', collect)
+        monkeypatch.setattr(search_module, 'COCO', lambda path: None)
+
+        def find(start, trained, candidates, **kwargs):
+            head = build_head()
+            sets = [
+                [[(side, side)] for _ in head.prior_generator.strides]
+                for side in (start, trained, *candidates)
+            ]
+            customize_anchors(head, sets[0])
+            found = search_module.search_anchors(
+                head,
+                Four(),
+                tmp_path,
+                sets[2:],
+                images=4,
+                held_images=0,
+                trained=sets[1],
+                **kwargs,
+            )
+            sides = sorted(w for w, _ in found.anchors[0])
+            assert read_anchors(tmp_path / 'anchors.json') == [
+                [list(size) for size in level] for level in found.anchors
+            ]
+            return sides, found.scores
+
+        return find
+
+    def test_it_begins_with_the_better_ones(self, find):
+        # 30 is kept with 20, the training anchors, and not with 10
+        assert find(10.0, 20.0, [30.0, 15.0]) == ([20, 30], (20, 30))
+
+    def test_it_keeps_a_better_start(self, find):
+        assert find(25.0, 20.0, [30.0]) == ([25, 30], (25, 30))
+
+    def test_begun_from_nothing_it_ends_with_them(self, find):
+        found = find(10.0, 20.0, [5.0, 15.0], from_nothing=True)
+        assert found == ([20], (0, 20))
+
+    def test_begun_from_nothing_it_ends_with_better_ones(self, find):
+        found = find(10.0, 20.0, [30.0], from_nothing=True)
+        assert found == ([30], (0, 30))
 
 
 def test_log_keeps_every_step(tmp_path):

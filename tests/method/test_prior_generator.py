@@ -252,6 +252,21 @@ class TestJitter:
         # Height and width move independently.
         assert torch.corrcoef(moved.T)[0, 1].abs() < 0.2
 
+    def test_size_and_ratio_move_apart(self):
+        generator = build(**STOCK, jitter=(0.1, 0.6))
+        at_rest = size_and_ratio(generator.codes()[0])
+        moves = []
+        for _ in range(50):
+            with generator.jittered():
+                moves.append(size_and_ratio(generator.codes()[0]) - at_rest)
+        moves = torch.cat(moves)
+        # Uniform on +-a: variance a^2 / 3; 450 draws of each.
+        torch.testing.assert_close(
+            moves.var(0), torch.tensor([0.01, 0.36]) / 3, rtol=0.2, atol=0
+        )
+        assert (moves.abs().amax(0) <= torch.tensor([0.1, 0.6]) + 1e-5).all()
+        assert torch.corrcoef(moves.T)[0, 1].abs() < 0.2
+
     def test_is_over_after_the_block(self):
         generator = build(**STOCK)
         before = [base.clone() for base in generator.base_anchors]
@@ -307,7 +322,7 @@ class TestJitter:
         ],
     )
     def test_falls_to_zero_at_the_end(self, anneal, progress, strength):
-        generator = build(**STOCK, anneal=anneal)
+        generator = build(**STOCK, jitter=0.5, anneal=anneal)
         moves = []
         for moment in (0, progress):
             torch.manual_seed(0)
@@ -318,8 +333,9 @@ class TestJitter:
             moves[1], strength * moves[0], rtol=0, atol=1e-5
         )
 
-    def test_the_range_is_what_draws_reach(self):
-        generator = build(**STOCK, jitter=0.3)
+    @pytest.mark.parametrize('jitter', [0.3, (0.1, 0.6), [0.2, 0]])
+    def test_the_range_is_what_draws_reach(self, jitter):
+        generator = build(**STOCK, jitter=jitter)
         low, high = generator.shape_range()
         places = []
         for _ in range(300):
@@ -357,6 +373,9 @@ class TestJitter:
         ({**STOCK, 'strides': [0, 16, 32]}, 'got 0'),
         ({**STOCK, 'jitter': -0.1}, '-0.1'),
         ({**STOCK, 'jitter': math.nan}, 'nan'),
+        ({**STOCK, 'jitter': (0.1, -1)}, r'\(0.1, -1\)'),
+        ({**STOCK, 'jitter': (0.1, 0.2, 0.3)}, r'\(0.1, 0.2, 0.3\)'),
+        ({**STOCK, 'jitter': 'much'}, 'much'),
         ({**STOCK, 'anneal': 1.5}, '1.5'),
         ({**STOCK, 'anneal': math.nan}, 'nan'),
         ({**STOCK, 'standard_box': (0, 10)}, '0'),
