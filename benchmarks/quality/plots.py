@@ -1,4 +1,4 @@
-"""A table as a plot: a dot per seed, the mean, and its spread as a bar."""
+"""A table as a plot: dots per seed with mean and spread, or lines."""
 
 from pathlib import Path
 
@@ -59,6 +59,37 @@ def draw_table(path: Path, table: dict) -> None:
     axes.spines[['top', 'right', 'left']].set_visible(False)
     if len(columns) > 1:
         axes.legend(loc='upper left', bbox_to_anchor=(1.0, 1.0), frameon=False)
+    save(figure, path)
+
+
+def draw_lines(path: Path, table: dict) -> None:
+    """A line per row, over the columns, with the spread as bars.
+
+    Args:
+        path (Path): The PNG file.
+        table (dict): As for :func:`draw_table`.
+    """
+    figure = Figure(figsize=(9, 4.5), layout='constrained')
+    axes = figure.subplots()
+    for index, (name, entries) in enumerate(table['rows'].items()):
+        places = [i for i, entry in enumerate(entries) if entry is not None]
+        axes.errorbar(
+            places,
+            [entries[i]['mean'] for i in places],
+            # A single run has no spread.
+            yerr=[entries[i]['spread'] or 0 for i in places],
+            fmt=MARKERS[index % len(MARKERS)] + '-',
+            color=COLOURS[index % len(COLOURS)],
+            capsize=3,
+            label=name,
+        )
+    axes.set_xticks(range(len(table['columns'])), table['columns'])
+    axes.set(ylabel='mAP on val (%); bars: standard deviation')
+    axes.set_ylim(bottom=0)
+    axes.set_title(table['title'])
+    axes.grid(alpha=0.3)
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.legend(frameon=False)
     save(figure, path)
 
 

@@ -9,7 +9,7 @@ from .figures import tabulate
 from .grid import Grid
 from .jobs import Jobs, is_whole
 from .pictures import SCORE_THR, draw_pictures
-from .plots import draw_table
+from .plots import draw_lines, draw_table
 
 PICTURES = dict(
     detections='The first test images, not chosen: the boxes of the data, '
@@ -65,7 +65,9 @@ def write_report(grid: Grid, jobs: Jobs, out_dir: Path) -> Path:
         lines.append(f'## {table["title"]}\n')
         lines.append(tables.markdown(cells(table, len(grid.seeds))) + '\n')
         if any(map(any, table['rows'].values())):
-            draw_table(out_dir / f'{name}.png', table)
+            as_lines = grid.tables[name].get('lines')
+            draw = draw_lines if as_lines else draw_table
+            draw(out_dir / f'{name}.png', table)
             lines.append(f'![{table["title"]}]({name}.png)\n')
     for name in draw_pictures(grid, jobs, out_dir):
         title = name.removesuffix('.png')

@@ -140,17 +140,43 @@ def test_unknown_names_are_refused(make_grid, old, new, message):
         make_grid(GRID.replace(old, new, 1))
 
 
-@pytest.mark.parametrize('name', ['digits', 'coco', 'custom', 'demo'])
-def test_the_grids_of_this_repository(name, tiny_data, monkeypatch):
+@pytest.mark.parametrize(
+    'name', ['digits', 'coco', 'custom', 'demo', 'photographs']
+)
+def test_the_grids_of_this_repository(name, tiny_data, monkeypatch, tmp_path):
     """Every variant's config can be read."""
     monkeypatch.chdir(ROOT)
+    if name == 'photographs':  # its data are not in the repository
+        for data in ('plates', 'plates-us', 'plates-eu', 'neu-square'):
+            (tmp_path / 'data/photographs').mkdir(parents=True, exist_ok=True)
+            (tmp_path / 'data/photographs' / data).symlink_to(tiny_data)
+        for folder in ('benchmarks', 'configs'):
+            (tmp_path / folder).symlink_to(ROOT / folder)
+        monkeypatch.chdir(tmp_path)
     monkeypatch.setenv('DATA_ROOT', str(tiny_data))
     grid = Grid(f'benchmarks/grids/{name}.py')
-    digests = {
-        variant: grid.settings(variant)['digest'] for variant in grid.variants
+    trainings = {
+        (definition['data'], grid.settings(variant)['digest'])
+        for variant, definition in grid.variants.items()
     }
     # No two of them are one training under two names.
-    assert len(set(digests.values())) == len(digests)
+    assert len(trainings) == len(grid.variants)
+
+
+def test_an_option_that_came_later_leaves_records_valid(make_grid):
+    """A value that does what was done without the option is no setting."""
+    empty = 'model=dict(bbox_head=dict(anchor_generator=dict()))'
+    plain = make_grid(GRID.replace('size=2', f'size=2, {empty}'))
+    for line, same in (
+        ("box_unit='anchor', anchor_generator=dict()", True),
+        ("box_unit='standard_box', anchor_generator=dict()", False),
+        ('anchor_generator=dict(anneal=0.0)', True),
+        ('anchor_generator=dict(anneal=0.5)', False),
+    ):
+        model = f'model=dict(bbox_head=dict({line}))'
+        other = make_grid(GRID.replace('size=2', f'size=2, {model}'))
+        digests = [g.settings('b')['digest'] for g in (plain, other)]
+        assert (digests[0] == digests[1]) == same
 
 
 def test_the_detectors_of_the_digits_can_be_made(monkeypatch):
