@@ -101,7 +101,7 @@ def warnings(monkeypatch):
         if level == logging.WARNING:
             told.append(message)
 
-    monkeypatch.setattr('mmdet_metaanchor.method.meta_head.print_log', log)
+    monkeypatch.setattr('mmdet_metaanchor.method.shape_range.print_log', log)
     return told
 
 

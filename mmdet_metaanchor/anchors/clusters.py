@@ -9,7 +9,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..method.prior_generator import MetaAnchorGenerator
-from ..method.shapes import beyond, height_and_width, size_and_ratio
+from ..method.shape_range import beyond
+from ..method.shapes import height_and_width, size_and_ratio
 
 # With this distance, means need not settle; they do within some tens.
 MAX_ROUNDS = 300

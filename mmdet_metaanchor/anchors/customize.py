@@ -13,6 +13,7 @@ from torch import nn
 
 from ..method.meta_head import MetaHeadMixin
 from ..method.prior_generator import MetaAnchorGenerator
+from ..method.shape_range import warn_of_untrained
 from ..method.shapes import Shapes
 
 Anchors = Mapping | Shapes
@@ -53,7 +54,7 @@ def customize_anchors(model: nn.Module, anchors: Anchors) -> None:
         head.check_prior_generator(generator)
     for head, generator in changes:
         head.set_prior_generator(generator)
-        head.warn_of_untrained()
+        warn_of_untrained(generator, head.shape_range)
 
 
 def find_heads(model: nn.Module) -> list[MetaHeadMixin]:

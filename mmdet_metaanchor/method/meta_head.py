@@ -1,6 +1,5 @@
 """MetaHeadMixin: what every MetaAnchor head shares."""
 
-import logging
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from .anchor_function import AnchorFunctionGenerator
 from .box_units import units_of_prior
 from .prior_generator import MetaAnchorGenerator
-from .shapes import beyond, size_and_ratio
+from .shape_range import warn_of_untrained
 
 UNITS = ('anchor', 'standard_box')  # of boxes, by the flag in a checkpoint
 # Outputs of the towers: for each branch, one feature per level.
@@ -247,28 +246,6 @@ class MetaHeadMixin:
                 [low.fmin(now[0]), high.fmax(now[1])]
             )
 
-    def warn_of_untrained(self) -> None:
-        """Log a warning if present priors lie beyond what was trained."""
-        priors, trained = self.prior_generator, self.shape_range.cpu()
-        gaps = [beyond(code, trained) for code in priors.codes()]
-        number = sum(int((gap > 0).sum()) for gap in gaps)
-        if not number:
-            return
-        level = max(range(len(gaps)), key=lambda i: gaps[i].max())
-        w, h = priors.base_shapes[level][gaps[level].argmax()].tolist()
-        unit = size_and_ratio(priors.units[level].log())
-        (small, wide), (large, tall) = (trained + unit).exp().tolist()
-        print_log(
-            f'{number} of {sum(priors.num_base_priors)} anchors have shapes '
-            'that the model was not trained with; what it makes of them is '
-            f'guessed. The farthest is (w, h) = ({w:.1f}, {h:.1f}) px at '
-            f'stride {priors.strides[level][0]} px, where sizes sqrt(w h) '
-            f'from {small:.1f} to {large:.1f} px and ratios h / w from '
-            f'{wide:.2f} to {tall:.2f} were trained.',
-            logger='current',
-            level=logging.WARNING,
-        )
-
     def check_prior_generator(self, priors: MetaAnchorGenerator) -> None:
         """Refuse priors that this head cannot predict with.
 
@@ -326,7 +303,7 @@ class MetaHeadMixin:
                 self.standard_boxes, copy=True
             )
         super()._load_from_state_dict(state_dict, prefix, *args)
-        self.warn_of_untrained()
+        warn_of_untrained(priors, self.shape_range)
         names = 'standard box', 'unit of boxes'
         now = priors.standard_box, self.box_unit
         for name, before, after in zip(names, configured, now, strict=True):

@@ -153,24 +153,6 @@ def height_and_width(places: Tensor) -> Tensor:
     return torch.stack([size + ratio / 2, size - ratio / 2], dim=-1)
 
 
-def beyond(codes: Tensor, shape_range: Tensor) -> Tensor:
-    """How far shapes lie outside of a range.
-
-    Args:
-        codes (Tensor): (A, 2) codes, log-space.
-        shape_range (Tensor): (2, 2), the lowest and the highest (log size,
-            log ratio); NaN where there is no limit.
-
-    Returns:
-        Tensor: (A,) distances in log-space, 0 inside of the range.
-    """
-    low, high = shape_range
-    places = size_and_ratio(codes)
-    gaps = torch.maximum(low - places, places - high).nan_to_num(nan=0.0)
-    # A thousandth is rounding, and no other shape.
-    return torch.where(gaps > 1e-3, gaps, 0.0).amax(1)
-
-
 def _leaves(values) -> Iterator[float]:
     """Numbers in nested lists, tuples and tensors."""
     if isinstance(values, Tensor):
