@@ -4,7 +4,7 @@
 _base_ = './digits.py'
 seeds = [0]
 results = None
-stock, meta = 'stock-3x3-0.5', 'meta-3x3-0.5'
+stock, meta = 'stock-3x3-0.5', 'default'
 # Sizes (w, h) in px, one list per level.
 anchors = {
     'px list': [

@@ -5,6 +5,7 @@ results = 'benchmarks/results/digits'
 detectors = dict(
     stock='benchmarks/configs/retinanet_r18-w16_digits.py',
     meta='benchmarks/configs/meta-retinanet_r18-w16_digits.py',
+    default='benchmarks/configs/meta-retinanet_r18-w16-default_digits.py',
 )
 
 # Digits of 16 to 80 px, half to twice as high as wide, to learn from; and
@@ -121,22 +122,23 @@ variants = {
         f'{kind}-{name}-{positive}': _priors(kind, grid, positive, negative)
         for name, grid in grids.items()
         for positive, negative in thresholds.values()
-        for kind in detectors
+        for kind in ('stock', 'meta')
     },
+    'default': dict(detector='default', data='digits'),
     **{
         f'{k}-zero-loss': _vary(k, model=without_sizes, epochs=10)
-        for k in detectors
+        for k in ('stock', 'meta')
     },
     'data-dependent': _generator(data_dependent=True, epochs=10),
     'jitter0.5-long': _anchors(jitter=0.5, epochs=10),
     # What follows has half the schedule.
-    **{f'{k}-short': _vary(k) for k in detectors},
-    **{f'{k}-short-lr0.004': _vary(k, 4e-3) for k in detectors},
+    **{f'{k}-short': _vary(k) for k in ('stock', 'meta')},
+    **{f'{k}-short-lr0.004': _vary(k, 4e-3) for k in ('stock', 'meta')},
     'stock-short-last-x2': _vary('stock', retina_cls=2, retina_reg=2),
     'stock-short-last-x4': _vary('stock', retina_cls=4, retina_reg=4),
     **{
         f'{k}-short-zero-loss': _vary(k, model=without_sizes)
-        for k in detectors
+        for k in ('stock', 'meta')
     },
     'data-dependent-short': _generator(data_dependent=True),
     'rank8': _generator(rank=8),
@@ -287,6 +289,39 @@ tables = dict(
         ],
         versus='column',
         check=['tall', 'clustered'],
+    ),
+    default=dict(
+        title='The defaults of 0.3: other grids',
+        columns=['as trained', 'clustered', *list(grids)[1:]],
+        rows=[
+            [
+                label,
+                name,
+                *(
+                    [name, 'digits', test]
+                    for test in ('clustered', *list(grids)[1:])
+                ),
+            ]
+            for label, name in (('as above', base), ('defaults', 'default'))
+        ],
+        versus='row',
+        check=['defaults', '9x9'],
+    ),
+    default_shifted=dict(
+        title='The defaults of 0.3: other sizes and ratios',
+        columns=['stock', 'MetaAnchor', 'clustered', 'clustered, searched'],
+        rows=[
+            [
+                data_set,
+                ['stock-3x3-0.5', data_set],
+                ['default', data_set],
+                ['default', data_set, 'clustered'],
+                ['default', data_set, 'clustered+searched'],
+            ]
+            for data_set in sets
+        ],
+        versus='column',
+        check=['wide', 'clustered'],
     ),
     ablations=dict(
         title='Ablations, 5 epochs',

@@ -9,11 +9,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..method.prior_generator import MetaAnchorGenerator
-from ..method.shape_range import beyond
 from ..method.shapes import height_and_width, size_and_ratio
 
 # With this distance, means need not settle; they do within some tens.
 MAX_ROUNDS = 300
+# An anchor serves a box from this IoU of their shapes: what MMDetection's
+# detectors call positive.
+SERVED = 0.5
 # Sizes that anchors are made of: minutes for COCO's 860 000, not hours.
 MOST_SIZES = 20_000
 
@@ -72,8 +74,8 @@ def cluster_anchors(
     units of the standard box of their level, clustered, and measured in px
     again at every level. What a model makes of sizes and ratios beyond those
     that it was trained with is guessed; so a box beyond them counts as the
-    nearest one within, and a log line says how many boxes that are. Of more
-    than 20 000 sizes a random part is clustered.
+    nearest one within, and a warning says how many boxes that leaves without
+    an anchor that fits. Of more than 20 000 sizes a random part is clustered.
 
     Args:
         sizes (ndarray): (n, 2) sizes (w, h) in px.
@@ -126,19 +128,24 @@ def cluster_anchors(
 
 def _within(codes: Tensor, shape_range: Tensor) -> Tensor:
     """Codes, (n, 2), moved into a range of sizes and ratios."""
-    outside = beyond(codes, shape_range) > 0
-    if not outside.any():
-        return codes
-    print_log(
-        f'{int(outside.sum())} of {len(codes)} boxes have sizes or ratios '
-        'beyond those that the model is trained with; they count as the '
-        'nearest within. To go beyond, and let the model guess, say so '
-        '(beyond_range=True, --beyond-range).',
-        logger='current',
-        level=logging.WARNING,
-    )
-    low, high = shape_range
-    return height_and_width(size_and_ratio(codes).clamp(low, high))
+    if shape_range.isnan().any():
+        return codes  # it is not known
+    within = height_and_width(size_and_ratio(codes).clamp(*shape_range))
+    # At the same centre: smaller by smaller over the union.
+    sides = torch.stack([codes, within]).exp()
+    overlap = sides.amin(0).prod(1)
+    iou = overlap / (sides.prod(2).sum(0) - overlap)
+    lost = int((iou < SERVED).sum())
+    if lost:
+        print_log(
+            f'{lost} of {len(codes)} boxes have an IoU below {SERVED} with '
+            'every shape that the model is trained with, so that no anchor '
+            'within fits them. To let the model guess beyond, use '
+            'beyond_range=True or --beyond-range.',
+            logger='current',
+            level=logging.WARNING,
+        )
+    return within
 
 
 def knee(sizes: np.ndarray, seed: int = 0, most: int = 15) -> int:

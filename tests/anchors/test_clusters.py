@@ -137,11 +137,14 @@ def test_it_says_how_many_boxes_are_beyond(generator, monkeypatch):
         clusters, 'print_log', lambda text, **kwargs: told.append(text)
     )
     generator.jitter = 0.0
-    sizes = np.array([[30.0, 30]] * 5 + [[60.0, 20]] * 2)
-    cluster_anchors(sizes[:5], generator, 1)
+    # Ratios 1 and 3: within a square of the same area a box of ratio r has
+    # 1 / sqrt(r) of the area, an IoU of 1 / (2 sqrt(r) - 1): 0.41 for 3, 0.55
+    # for 2.
+    sizes = np.array([[30.0, 30]] * 5 + [[40.0, 20]] * 2 + [[60.0, 20]] * 3)
+    cluster_anchors(sizes[:7], generator, 1)
     assert not told
     cluster_anchors(sizes, generator, 1)
-    assert told[0].startswith('2 of 7 boxes ')
+    assert told[0].startswith('3 of 10 boxes ')
 
 
 def test_a_standard_box_per_level_measures_the_boxes_of_its_level(generator):
