@@ -222,29 +222,28 @@ class MetaHeadMixin:
 
     def loss(self, *args, **kwargs) -> dict:
         """Losses of the stock head under one draw of the jitter."""
-        self._note_shapes()
         with self._jitter():
             return super().loss(*args, **kwargs)
 
     def loss_and_predict(self, *args, **kwargs) -> tuple:
         """Losses and boxes of the stock head under one draw."""
-        self._note_shapes()
         with self._jitter():
             return super().loss_and_predict(*args, **kwargs)
 
     def _jitter(self) -> AbstractContextManager:
-        if self.training:
-            return self.prior_generator.jittered(_progress())
-        return nullcontext()
+        if not self.training:
+            return nullcontext()
+        self._note_shapes()
+        return self.prior_generator.jittered(_progress())
 
     def _note_shapes(self) -> None:
         """Widen the range of trained shapes to the present priors."""
-        if self.training:
-            low, high = self.shape_range
-            now = self.prior_generator.shape_range().to(low)
-            self.shape_range = torch.stack(
-                [low.fmin(now[0]), high.fmax(now[1])]
-            )
+        low, high = self.shape_range
+        now = self.prior_generator.shape_range().to(low)
+        # In place, for wrappers that hold the buffer.
+        self.shape_range.copy_(
+            torch.stack([low.fmin(now[0]), high.fmax(now[1])])
+        )
 
     def check_prior_generator(self, priors: MetaAnchorGenerator) -> None:
         """Refuse priors that this head cannot predict with.

@@ -204,7 +204,7 @@ class TestTrainedShapes:
         )
 
     def test_other_anchors_widen_it(self, trained, feats, data_samples):
-        before = trained.shape_range
+        before = trained.shape_range.clone()
         customize_anchors(trained, dict(scales=[8], ratios=[1.0]))
         trained.eval().loss(feats, data_samples)
         assert torch.equal(trained.shape_range, before)
