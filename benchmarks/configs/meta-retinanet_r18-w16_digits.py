@@ -1,11 +1,11 @@
-# The MetaAnchor twin as the records of results/digits have it: boxes relative
-# to the anchor, without jitter.
+# The MetaAnchor twin as the records of results/digits have it: boxes as in the
+# paper, and no jitter.
 _base_ = './retinanet_r18-w16_digits.py'
 custom_imports = dict(imports=['mmdet_metaanchor'])
 model = dict(
     bbox_head=dict(
         type='MetaRetinaHead',
-        box_unit='anchor',
+        box_function='published',
         anchor_generator=dict(
             type='MetaAnchorGenerator', jitter=0.0, anneal=0.0
         ),

@@ -37,8 +37,10 @@ settings = dict(
     val_dataloader=dict(num_workers=1),
     test_dataloader=dict(num_workers=1),
 )
-# Version 0.2: boxes relative to the anchor, without jitter.
-before = dict(box_unit='anchor', anchor_generator=dict(jitter=0.0, anneal=0.0))
+# Version 0.2: the paper's box functions, without jitter.
+before = dict(
+    box_function='published', anchor_generator=dict(jitter=0.0, anneal=0.0)
+)
 kinds = dict(
     stock=dict(detector='stock', settings=settings),
     before=dict(

@@ -29,7 +29,7 @@ ESSENTIAL = (
 LOCAL = ('data_root', 'ann_file', 'num_workers', 'persistent_workers')
 # Values of options that came later, which do what was done without them:
 # with these, a record that was made before is of the same settings.
-AS_BEFORE = (('box_unit', 'anchor'), ('anneal', 0.0))
+AS_BEFORE = (('box_function', 'published'), ('anneal', 0.0))
 
 
 class Grid:

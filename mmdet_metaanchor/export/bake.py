@@ -91,7 +91,7 @@ def _freeze(
 ) -> dict[str, Tensor]:
     """Weights of a head's stock convolutions; its config is made stock."""
     functions = head.anchor_functions()
-    if any(part.data_dependent for part in functions.values()):
+    if any(p.data_dependent and p.residual for p in functions.values()):
         raise ValueError(
             'the weights depend on the image (data_dependent=True), so no '
             'fixed convolution has them'
@@ -102,7 +102,7 @@ def _freeze(
     for name in prefix.split('.'):
         part = part[name]
     part.type = _stock_class(head)
-    for argument in ('anchor_function', 'box_unit'):
+    for argument in ('anchor_function', 'box_function'):
         part.pop(argument, None)
     part.anchor_generator = priors
     if isinstance(head.bbox_coder, DeltaXYWHVarianceBBoxCoder):

@@ -70,6 +70,6 @@ def units_of_prior(
         raise ValueError(
             f'{type(coder).__name__} does not encode boxes relative to the '
             'sides of a prior, so they cannot be predicted in units of the '
-            "standard box; set box_unit='anchor' in the head"
+            "standard box; set box_function='published' in the head"
         )
     return scale, shift

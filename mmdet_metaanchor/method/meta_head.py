@@ -15,13 +15,13 @@ from .box_units import units_of_prior
 from .prior_generator import MetaAnchorGenerator
 from .shape_range import warn_of_untrained
 
-UNITS = ('anchor', 'standard_box')  # of boxes, by the flag in a checkpoint
+BOX_FUNCTIONS = ('shared', 'generated', 'published')
 # Outputs of the towers: for each branch, one feature per level.
 Towers = Sequence[Sequence[Tensor]]
 
 
 class MetaHeadMixin:
-    """Makes a MetaAnchor head of a stock dense head.
+    r"""Makes a MetaAnchor head of a stock dense head.
 
     It goes before the stock head: ``class MetaRetinaHead(MetaHeadMixin,
     RetinaHead)``. Losses, assigner, coder, prediction and NMS stay those of
@@ -29,7 +29,7 @@ class MetaHeadMixin:
 
     - replace its last convolutions in ``_init_layers``, after
       ``super()._init_layers()``, by what :meth:`_anchor_functions` makes of
-      them;
+      them, or :meth:`_box_functions` where their outputs are boxes;
     - say in :meth:`towers` what they see, and in :meth:`last_layers` how they
       are applied.
 
@@ -40,14 +40,24 @@ class MetaHeadMixin:
     (2,), in px at the smallest stride; they are taken for trained on the
     strides of the head that loads them.
 
-    Boxes are predicted in units of the standard box: ``u``, the code that the
-    coder would give them relative to it, from which :func:`units_of_prior`
-    makes their codes relative to the prior. So the generated functions learn
-    only how a prior departs from what its shape says, and one that was never
-    trained starts from a box that is right. The buffer
-    ``in_standard_boxes`` tells of it in the checkpoint; one without it is of
-    version 0.1 or 0.2, whose functions predict codes relative to the prior.
-    Loading either sets the unit.
+    What a shape says of its box is known, so it is not learnt
+    (``box_function``). Boxes are predicted in units of the standard box,
+    ``u``, the code that the coder would give them relative to it, from which
+    :func:`units_of_prior` makes their codes relative to the prior:
+
+    .. math:: \theta_b = D(b)\,(\theta^* + R(b)) + s(b).
+
+    - 'shared': R = 0. All priors of a cell predict one box, and generated
+      functions say which of them finds an object. A prior that was never
+      trained draws its box as well as any other.
+    - 'generated': R is a residual of its own per prior, as for the classes.
+    - 'published': :math:`\theta_b = \theta^* + R(b)` predicts codes
+      relative to the prior, as in the paper.
+
+    A checkpoint says which it was trained with, by the buffer
+    ``in_standard_boxes`` and by having the layers of R; one without that
+    buffer is of version 0.1 or 0.2, 'published'. Loading it sets
+    ``box_function``.
 
     The buffer ``shape_range``, (2, 2), is what shapes were trained: the lowest
     and the highest (log size, log ratio) of codes, jitter included, see
@@ -61,15 +71,14 @@ class MetaHeadMixin:
             generators, e.g. ``dict(data_dependent=True)``; ``type``,
             channels and kernel size default to those that replace the stock
             convolutions.
-        box_unit (str): 'standard_box', or 'anchor': functions that predict
-            codes relative to the prior, as in the paper. Defaults to
-            'standard_box'.
+        box_function (str): 'shared', 'generated' or 'published', see above.
+            Defaults to 'shared'.
         **kwargs: Other arguments of the stock head.
 
     Raises:
         TypeError: ``anchor_generator`` is of another type.
-        ValueError: ``box_unit`` is another word, or the coder's boxes cannot
-            be predicted in units of the standard box.
+        ValueError: ``box_function`` is another word, or the coder's boxes
+            cannot be predicted in units of the standard box.
     """
 
     # What a checkpoint holds beside the weights; a stock head has none of it.
@@ -79,19 +88,20 @@ class MetaHeadMixin:
         self,
         *args,
         anchor_function: dict | None = None,
-        box_unit: str = 'standard_box',
+        box_function: str = 'shared',
         **kwargs,
     ) -> None:
-        if box_unit not in UNITS:
+        if box_function not in BOX_FUNCTIONS:
             raise ValueError(
-                f'box_unit must be one of {UNITS}, got {box_unit!r}'
+                f'box_function must be one of {BOX_FUNCTIONS}, got '
+                f'{box_function!r}'
             )
         self.anchor_function = anchor_function or {}
-        self.box_unit = box_unit
+        self.box_function = box_function
         super().__init__(*args, **kwargs)
         self.box_map(torch.zeros(1, 2))  # refuses a coder that has none
         self.register_buffer(
-            'in_standard_boxes', torch.tensor(box_unit == 'standard_box')
+            'in_standard_boxes', torch.tensor(box_function != 'published')
         )
         self.register_buffer('shape_range', torch.full((2, 2), math.nan))
         self.register_buffer(
@@ -116,8 +126,7 @@ class MetaHeadMixin:
         Args:
             conv (nn.Conv2d): The last layer of a stock head.
             num_priors (int): Priors per cell that its outputs are for.
-            **kwargs: Other arguments of the generator: where the outputs are
-                boxes, ``output_map=self.box_map``.
+            **kwargs: Other arguments of the generator.
         """
         return MODELS.build(
             self.anchor_function,
@@ -130,6 +139,15 @@ class MetaHeadMixin:
             ),
         )
 
+    def _box_functions(self, conv: nn.Conv2d, num_priors: int) -> nn.Module:
+        """As :meth:`_anchor_functions`, where the outputs are boxes."""
+        return self._anchor_functions(
+            conv,
+            num_priors,
+            residual=self.box_function != 'shared',
+            output_map=self.box_map,
+        )
+
     def box_map(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """From what the functions predict of boxes to what the coder decodes.
 
@@ -138,9 +156,9 @@ class MetaHeadMixin:
 
         Returns:
             tuple[Tensor, Tensor]: Scale and shift of the outputs, each (A,
-            4), see :func:`units_of_prior`; 1 and 0 with ``box_unit='anchor'``.
+            4), see :func:`units_of_prior`; 1 and 0 as published.
         """
-        if self.box_unit == 'anchor':
+        if self.box_function == 'published':
             ones = torch.ones(len(codes), 4)
             return ones, torch.zeros_like(ones)
         return units_of_prior(self.bbox_coder, codes)
@@ -280,7 +298,7 @@ class MetaHeadMixin:
     def _load_from_state_dict(
         self, state_dict: dict, prefix: str, *args
     ) -> None:
-        configured = self.prior_generator.standard_box, self.box_unit
+        configured = self.prior_generator.standard_box, self.box_function
         old_key = prefix + 'standard_box'
         key, unit_key, range_key = (
             prefix + name for name in self.ADDED_BUFFERS
@@ -295,7 +313,7 @@ class MetaHeadMixin:
             state_dict.setdefault(unit_key, torch.tensor(0.0))
             state_dict.setdefault(range_key, torch.full((2, 2), math.nan))
         if unit_key in state_dict:
-            self.box_unit = UNITS[int(state_dict[unit_key])]
+            self.box_function = self._box_function_of(state_dict, prefix)
         if priors.standard_boxes.shape != self.standard_boxes.shape:
             # One row became one per level, or the other way round.
             self.standard_boxes = priors.standard_boxes.to(
@@ -303,8 +321,8 @@ class MetaHeadMixin:
             )
         super()._load_from_state_dict(state_dict, prefix, *args)
         warn_of_untrained(priors, self.shape_range)
-        names = 'standard box', 'unit of boxes'
-        now = priors.standard_box, self.box_unit
+        names = 'standard box', 'box_function'
+        now = priors.standard_box, self.box_function
         for name, before, after in zip(names, configured, now, strict=True):
             if before != after:
                 print_log(
@@ -312,6 +330,17 @@ class MetaHeadMixin:
                     f'of the checkpoint, {after}.',
                     logger='current',
                 )
+
+    def _box_function_of(self, state_dict: dict, prefix: str) -> str:
+        """What a checkpoint was trained with."""
+        if not state_dict[f'{prefix}in_standard_boxes']:
+            return 'published'
+        generated = any(
+            f'{prefix}{name}.residual_layer.weight' in state_dict
+            for name, functions in self.anchor_functions().items()
+            if functions.output_map is not None
+        )
+        return 'generated' if generated else 'shared'
 
 
 def _progress() -> float:

@@ -59,7 +59,8 @@ def build(load_config):
         if kind == 'meta-retinanet':
             head = model.bbox_head
             for part in (head.retina_cls, head.retina_reg):
-                torch.nn.init.normal_(part.residual_layer.weight, std=0.05)
+                if part.residual:
+                    torch.nn.init.normal_(part.residual_layer.weight, std=0.05)
         return model.eval(), cfg
 
     return build

@@ -54,12 +54,14 @@ def shapes_alone(generator):
         ]
 
 
+@pytest.mark.parametrize('box_function', ['shared', 'generated'])
 @pytest.mark.parametrize('data_dependent', [False, True])
 def test_a_set_predicts_what_its_members_predict(
-    build_head, feats, data_dependent
+    build_head, feats, data_dependent, box_function
 ):
     head = build_head(
-        anchor_function=dict(data_dependent=data_dependent)
+        anchor_function=dict(data_dependent=data_dependent),
+        box_function=box_function,
     ).eval()
     together = scores_and_deltas(head, feats)
     alone = []
@@ -111,8 +113,8 @@ def test_permuting_priors_permutes_channels(build_head, feats):
 def test_without_residuals_boxes_do_not_depend_on_the_anchor(
     build_head, feats, coder
 ):
-    """With R = 0 every anchor of a cell predicts the same box."""
-    head = build_head(residual_std=0, bbox_coder=dict(type=coder)).eval()
+    """With R = 0, as by default, the anchors of a cell predict one box."""
+    head = build_head(bbox_coder=dict(type=coder)).eval()
     torch.nn.init.normal_(head.retina_reg.shared.bias, std=0.1)
     _, deltas = scores_and_deltas(head, feats)
     generator = head.prior_generator
@@ -130,50 +132,70 @@ def test_without_residuals_boxes_do_not_depend_on_the_anchor(
         assert boxes[:, 0].std() > 1  # they are boxes, and no constant
 
 
-def test_a_wrong_unit_or_coder_is_refused(build_head):
-    with pytest.raises(ValueError, match="box_unit must be .*'px'"):
-        build_head(box_unit='px')
+def test_a_wrong_word_or_coder_is_refused(build_head):
+    with pytest.raises(ValueError, match="box_function must be .*'none'"):
+        build_head(box_function='none')
     coder = dict(type='LegacyDeltaXYWHBBoxCoder')
     with pytest.raises(ValueError, match='LegacyDeltaXYWHBBoxCoder'):
         build_head(bbox_coder=coder)
-    build_head(bbox_coder=coder, box_unit='anchor')
+    build_head(bbox_coder=coder, box_function='published')
 
 
-@pytest.mark.parametrize('unit', ['anchor', 'standard_box'])
-def test_the_unit_of_boxes_travels_in_the_checkpoint(build_head, feats, unit):
-    trained = build_head(box_unit=unit).eval()
-    for configured in ('anchor', 'standard_box'):
-        other = build_head(box_unit=configured).eval()
-        other.load_state_dict(trained.state_dict())
-        assert other.box_unit == unit
-        torch.testing.assert_close(other(feats), trained(feats))
+BOX_FUNCTIONS = ['shared', 'generated', 'published']
+
+
+@pytest.mark.parametrize('configured', BOX_FUNCTIONS)
+@pytest.mark.parametrize('trained', BOX_FUNCTIONS)
+def test_the_checkpoint_decides_of_the_box_function(
+    build_head, feats, data_samples, trained, configured
+):
+    trained = build_head(box_function=trained).eval()
+    head = build_head(box_function=configured).eval()
+    head.load_state_dict(trained.state_dict())
+    assert head.box_function == trained.box_function
+    for ours, theirs in zip(head(feats), trained(feats), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    assert head.state_dict().keys() == trained.state_dict().keys()
+    grads = gradients(head.train(), feats, data_samples)
+    assert all(grad is not None for grad in grads.values())
 
 
 def test_a_checkpoint_of_before_predicts_as_before(build_head, feats):
-    """Version 0.2 predicts relative to the anchor, and says nothing of it."""
-    trained = build_head(box_unit='anchor').eval()
+    """Version 0.2 has the paper's form, and says nothing of it."""
+    trained = build_head(box_function='published').eval()
     state = trained.state_dict()
     for name in ('in_standard_boxes', 'shape_range'):
         del state[name]
     head = build_head().eval()
     head.load_state_dict(state)
-    assert head.box_unit == 'anchor'
-    torch.testing.assert_close(head(feats), trained(feats))
+    assert head.box_function == 'published'
+    for ours, theirs in zip(head(feats), trained(feats), strict=True):
+        torch.testing.assert_close(ours, theirs)
     assert head.shape_range.isnan().all()
     again = build_head().eval()
     again.load_state_dict(head.state_dict())
-    assert again.box_unit == 'anchor'
+    assert again.box_function == 'published'
 
 
-def test_the_two_units_differ(build_head, feats):
+def test_the_box_functions_differ(build_head, feats):
     """The laws above would hold if the option did nothing."""
-    head = build_head().eval()
-    before = head(feats)
-    head.box_unit = 'anchor'
-    head.train().eval()  # forgets kept weights
-    after = head(feats)
-    torch.testing.assert_close(after[0], before[0])
-    assert not torch.allclose(after[1][0], before[1][0])
+    state = build_head(box_function='generated').state_dict()
+    outputs = []
+    for name in BOX_FUNCTIONS:
+        head = build_head(box_function=name).eval()
+        given = {**state, 'in_standard_boxes': head.in_standard_boxes}
+        if name == 'shared':
+            given = {
+                key: value
+                for key, value in given.items()
+                if key in head.state_dict()
+            }
+        head.load_state_dict(given)
+        outputs.append(head(feats))
+    for i in range(3):
+        torch.testing.assert_close(outputs[i][0], outputs[0][0])
+        for j in range(i):
+            assert not torch.allclose(outputs[i][1][0], outputs[j][1][0])
 
 
 class TestTrainedShapes:
@@ -268,7 +290,7 @@ def test_parameters_do_not_depend_on_the_priors(build_head):
 
 
 def test_with_w2_zero_it_is_a_retina_head_of_equal_filters(build_head, feats):
-    head = build_head(residual_std=0, box_unit='anchor').eval()
+    head = build_head(residual_std=0, box_function='published').eval()
     stock = build_stock(
         anchor_generator=dict(type='AnchorGenerator', **ANCHORS)
     )
@@ -289,7 +311,7 @@ def test_with_w2_zero_it_is_a_retina_head_of_equal_filters(build_head, feats):
 
 
 def test_stock_initialisation_reaches_the_shared_function(build_head):
-    head = build_head()
+    head = build_head(box_function='generated')
     head.init_weights()
     # bias_prob = 0.01 of RetinaHead's init_cfg: -log(0.99 / 0.01) = -4.595
     assert head.retina_cls.shared.bias.tolist() == pytest.approx(

@@ -120,5 +120,6 @@ def test_a_box_is_decoded_alike_from_any_prior(coder):
     'coder', [LegacyDeltaXYWHBBoxCoder(), PseudoBBoxCoder()], ids=name
 )
 def test_a_coder_of_px_is_refused(coder):
-    with pytest.raises(ValueError, match=f"{name(coder)}.*box_unit='anchor'"):
+    message = f"{name(coder)}.*box_function='published'"
+    with pytest.raises(ValueError, match=message):
         units_of_prior(coder, CODES)

@@ -168,8 +168,8 @@ def test_an_option_that_came_later_leaves_records_valid(make_grid):
     empty = 'model=dict(bbox_head=dict(anchor_generator=dict()))'
     plain = make_grid(GRID.replace('size=2', f'size=2, {empty}'))
     for line, same in (
-        ("box_unit='anchor', anchor_generator=dict()", True),
-        ("box_unit='standard_box', anchor_generator=dict()", False),
+        ("box_function='published', anchor_generator=dict()", True),
+        ("box_function='generated', anchor_generator=dict()", False),
         ('anchor_generator=dict(anneal=0.0)', True),
         ('anchor_generator=dict(anneal=0.5)', False),
     ):
