@@ -84,8 +84,6 @@ def build_head():
         cfg.update(kwargs)
         head = MODELS.build(cfg)
         for generator in (head.retina_cls, head.retina_reg):
-            if not generator.residual:
-                continue
             torch.nn.init.normal_(
                 generator.residual_layer.weight, std=residual_std
             )

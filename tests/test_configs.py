@@ -108,7 +108,7 @@ def test_data_dependent(load_config):
 
 
 def test_rank(load_config):
-    """W11, U and V of the classes; boxes share a function."""
+    """W11, U and V, for classes and for boxes."""
     meta = build(load_config(R50.format('3x3-rank8'))).bbox_head
     extra = sum(
         p.numel()
@@ -116,7 +116,7 @@ def test_rank(load_config):
         for name, p in part.named_parameters()
         if not name.startswith('shared')
     )
-    assert extra == 2 * 128 + 128 * 8 + 8 * 80 * (256 * 9 + 1)
+    assert extra == 2 * (2 * 128 + 128 * 8) + 8 * 84 * (256 * 9 + 1)
 
 
 @pytest.mark.parametrize('name', TWINS)

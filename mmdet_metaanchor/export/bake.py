@@ -91,7 +91,7 @@ def _freeze(
 ) -> dict[str, Tensor]:
     """Weights of a head's stock convolutions; its config is made stock."""
     functions = head.anchor_functions()
-    if any(p.data_dependent and p.residual for p in functions.values()):
+    if any(part.data_dependent for part in functions.values()):
         raise ValueError(
             'the weights depend on the image (data_dependent=True), so no '
             'fixed convolution has them'

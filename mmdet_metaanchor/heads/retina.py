@@ -47,8 +47,8 @@ class MetaRetinaHead(MetaHeadMixin, RetinaHead):
         self.retina_cls = self._anchor_functions(
             self.retina_cls, self.num_base_priors
         )
-        self.retina_reg = self._box_functions(
-            self.retina_reg, self.num_base_priors
+        self.retina_reg = self._anchor_functions(
+            self.retina_reg, self.num_base_priors, output_map=self.box_map
         )
 
     def towers(self, feats: Sequence[Tensor]) -> Towers:

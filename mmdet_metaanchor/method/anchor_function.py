@@ -10,13 +10,6 @@ from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-RESIDUAL_LAYERS = (
-    'code_layer',
-    'feature_layer',
-    'basis_layer',
-    'residual_layer',
-)
-
 
 @MODELS.register_module()
 class AnchorFunctionGenerator(BaseModule):
@@ -68,9 +61,6 @@ class AnchorFunctionGenerator(BaseModule):
             feature map, padding included: what is detected in an image
             depends on how far it is padded, and so on the other images of
             its batch. Defaults to False.
-        residual (bool): Whether there is one. Without it all priors share
-            :math:`\theta^*`, and differ by ``output_map`` alone. Loading a
-            checkpoint makes the layers that it has. Defaults to True.
         output_map (Callable, optional): What is known of how the outputs
             depend on the prior: (A, 2) codes to scale and shift, each (A,
             out_channels). The outputs are ``scale * conv(x, theta_b) +
@@ -93,7 +83,6 @@ class AnchorFunctionGenerator(BaseModule):
         hidden_channels: int = 128,
         rank: int | None = None,
         data_dependent: bool = False,
-        residual: bool = True,
         output_map: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None,
         init_cfg: dict | list[dict] | None = dict(  # noqa: B006
             type='Kaiming',
@@ -105,8 +94,7 @@ class AnchorFunctionGenerator(BaseModule):
             override=dict(type='Constant', name='residual_layer', val=0),
         ),
     ) -> None:
-        # The initialisation is of what makes the residual.
-        super().__init__(init_cfg=init_cfg if residual else None)
+        super().__init__(init_cfg=init_cfg)
         if kernel_size < 1 or kernel_size % 2 == 0:
             # An even one would give maps of another size.
             raise ValueError(
@@ -120,7 +108,6 @@ class AnchorFunctionGenerator(BaseModule):
         if rank is not None and rank < 1:
             raise ValueError(f'rank must be a positive number, got {rank}')
         self.rank = rank
-        self.hidden_channels = hidden_channels
         self.data_dependent = data_dependent
         self.output_map = output_map
         # theta*. A convolution of its own, so that the initialisation that
@@ -128,47 +115,18 @@ class AnchorFunctionGenerator(BaseModule):
         self.shared = nn.Conv2d(
             in_channels, out_channels, kernel_size, padding=kernel_size // 2
         )
-        self.residual = False
-        self.set_residual(residual)
-        self._cache = None
-
-    def set_residual(self, residual: bool) -> None:
-        """Make the layers of the residual, or drop them.
-
-        Args:
-            residual (bool): Whether there is to be one.
-        """
-        if residual == self.residual:
-            return
-        self.residual = residual
-        if not residual:
-            for name in RESIDUAL_LAYERS:
-                if hasattr(self, name):
-                    delattr(self, name)
-            return
-
-        def linear(inputs: int, outputs: int) -> nn.Linear:
-            layer = nn.Linear(inputs, outputs, bias=False)
-            return layer.to(self.shared.weight)
-
-        kernel, hidden = self.shared.weight, self.hidden_channels
-        self.code_layer = linear(2, hidden)  # W11
-        if self.data_dependent:
-            self.feature_layer = linear(kernel.shape[1], hidden)  # W12
-        if self.rank is not None:
-            self.basis_layer = linear(hidden, self.rank)  # U
-        self.residual_layer = linear(  # W2, or V
-            self.rank or hidden, kernel.numel() + len(kernel)
+        num_weights = self.shared.weight.numel() + out_channels
+        self.code_layer = nn.Linear(2, hidden_channels, bias=False)  # W11
+        if data_dependent:
+            self.feature_layer = nn.Linear(  # W12
+                in_channels, hidden_channels, bias=False
+            )
+        if rank is not None:
+            self.basis_layer = nn.Linear(hidden_channels, rank, bias=False)
+        self.residual_layer = nn.Linear(  # W2, or V
+            rank or hidden_channels, num_weights, bias=False
         )
-
-    def _load_from_state_dict(
-        self, state_dict: dict, prefix: str, *args
-    ) -> None:
-        """What a checkpoint was trained with decides of the residual."""
-        if prefix + 'shared.weight' in state_dict:
-            layer = f'{prefix}{RESIDUAL_LAYERS[-1]}.weight'
-            self.set_residual(layer in state_dict)
-        super()._load_from_state_dict(state_dict, prefix, *args)
+        self._cache = None
 
     def generate(self, codes: Tensor, pooled: Tensor | None = None) -> Tensor:
         """Weights of the anchor functions, in single precision or better.
@@ -190,15 +148,11 @@ class AnchorFunctionGenerator(BaseModule):
             shared = torch.cat(
                 [self.shared.weight.flatten(), self.shared.bias]
             )
-            shared = shared.to(dtype)
-            if self.residual:
-                theta = F.linear(
-                    self._hidden(codes.to(dtype), pooled),
-                    self.residual_layer.weight.to(dtype),
-                    shared,
-                )
-            else:
-                theta = shared.expand(len(codes), -1)
+            theta = F.linear(
+                self._hidden(codes.to(dtype), pooled),
+                self.residual_layer.weight.to(dtype),
+                shared.to(dtype),
+            )
         if self.output_map is None:
             return theta
         scale, shift = (
@@ -243,7 +197,7 @@ class AnchorFunctionGenerator(BaseModule):
                 f'{len(codes)}; the prior generator must have one stride for '
                 'every level of the neck'
             )
-        if self.data_dependent and self.residual:
+        if self.data_dependent:
             return [
                 self._convolve_per_image(feat, code)
                 for feat, code in zip(feats, codes, strict=True)

@@ -15,7 +15,8 @@ from .box_units import units_of_prior
 from .prior_generator import MetaAnchorGenerator
 from .shape_range import warn_of_untrained
 
-BOX_FUNCTIONS = ('shared', 'generated', 'published')
+# By the number that a checkpoint holds.
+BOX_FUNCTIONS = ('published', 'scaled', 'absolute')
 # Outputs of the towers: for each branch, one feature per level.
 Towers = Sequence[Sequence[Tensor]]
 
@@ -29,7 +30,7 @@ class MetaHeadMixin:
 
     - replace its last convolutions in ``_init_layers``, after
       ``super()._init_layers()``, by what :meth:`_anchor_functions` makes of
-      them, or :meth:`_box_functions` where their outputs are boxes;
+      them;
     - say in :meth:`towers` what they see, and in :meth:`last_layers` how they
       are applied.
 
@@ -40,24 +41,19 @@ class MetaHeadMixin:
     (2,), in px at the smallest stride; they are taken for trained on the
     strides of the head that loads them.
 
-    What a shape says of its box is known, so it is not learnt
-    (``box_function``). Boxes are predicted in units of the standard box,
-    ``u``, the code that the coder would give them relative to it, from which
-    :func:`units_of_prior` makes their codes relative to the prior:
+    What the shape of a prior says of the code of a box is known, and need not
+    be learnt (``box_function``, :func:`units_of_prior`):
 
-    .. math:: \theta_b = D(b)\,(\theta^* + R(b)) + s(b).
+    - 'published': :math:`\theta_b = \theta^* + R(b)`, as in the paper;
+    - 'scaled': :math:`\theta_b = D(b)\,(\theta^* + R(b))`. Offsets of the
+      centre are in units of the standard box, the same for all priors; sizes
+      are relative to the prior;
+    - 'absolute': :math:`\theta_b = D(b)\,(\theta^* + R(b)) + s(b)`. Sizes
+      are in units of the standard box, too: with R = 0 all priors of a cell
+      predict the same box.
 
-    - 'shared': R = 0. All priors of a cell predict one box, and generated
-      functions say which of them finds an object. A prior that was never
-      trained draws its box as well as any other.
-    - 'generated': R is a residual of its own per prior, as for the classes.
-    - 'published': :math:`\theta_b = \theta^* + R(b)` predicts codes
-      relative to the prior, as in the paper.
-
-    A checkpoint says which it was trained with, by the buffer
-    ``in_standard_boxes`` and by having the layers of R; one without that
-    buffer is of version 0.1 or 0.2, 'published'. Loading it sets
-    ``box_function``.
+    The buffer ``box_form`` tells of it in the checkpoint; one without it is of
+    version 0.1 or 0.2, 'published'. Loading it sets ``box_function``.
 
     The buffer ``shape_range``, (2, 2), is what shapes were trained: the lowest
     and the highest (log size, log ratio) of codes, jitter included, see
@@ -71,8 +67,8 @@ class MetaHeadMixin:
             generators, e.g. ``dict(data_dependent=True)``; ``type``,
             channels and kernel size default to those that replace the stock
             convolutions.
-        box_function (str): 'shared', 'generated' or 'published', see above.
-            Defaults to 'shared'.
+        box_function (str): 'published', 'scaled' or 'absolute', see above.
+            Defaults to 'scaled'.
         **kwargs: Other arguments of the stock head.
 
     Raises:
@@ -82,13 +78,13 @@ class MetaHeadMixin:
     """
 
     # What a checkpoint holds beside the weights; a stock head has none of it.
-    ADDED_BUFFERS = ('standard_boxes', 'in_standard_boxes', 'shape_range')
+    ADDED_BUFFERS = ('standard_boxes', 'box_form', 'shape_range')
 
     def __init__(
         self,
         *args,
         anchor_function: dict | None = None,
-        box_function: str = 'shared',
+        box_function: str = 'scaled',
         **kwargs,
     ) -> None:
         if box_function not in BOX_FUNCTIONS:
@@ -101,7 +97,7 @@ class MetaHeadMixin:
         super().__init__(*args, **kwargs)
         self.box_map(torch.zeros(1, 2))  # refuses a coder that has none
         self.register_buffer(
-            'in_standard_boxes', torch.tensor(box_function != 'published')
+            'box_form', torch.tensor(BOX_FUNCTIONS.index(box_function))
         )
         self.register_buffer('shape_range', torch.full((2, 2), math.nan))
         self.register_buffer(
@@ -126,7 +122,8 @@ class MetaHeadMixin:
         Args:
             conv (nn.Conv2d): The last layer of a stock head.
             num_priors (int): Priors per cell that its outputs are for.
-            **kwargs: Other arguments of the generator.
+            **kwargs: Other arguments of the generator: where the outputs are
+                boxes, ``output_map=self.box_map``.
         """
         return MODELS.build(
             self.anchor_function,
@@ -139,15 +136,6 @@ class MetaHeadMixin:
             ),
         )
 
-    def _box_functions(self, conv: nn.Conv2d, num_priors: int) -> nn.Module:
-        """As :meth:`_anchor_functions`, where the outputs are boxes."""
-        return self._anchor_functions(
-            conv,
-            num_priors,
-            residual=self.box_function != 'shared',
-            output_map=self.box_map,
-        )
-
     def box_map(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """From what the functions predict of boxes to what the coder decodes.
 
@@ -156,12 +144,15 @@ class MetaHeadMixin:
 
         Returns:
             tuple[Tensor, Tensor]: Scale and shift of the outputs, each (A,
-            4), see :func:`units_of_prior`; 1 and 0 as published.
+            4), by ``box_function``.
         """
         if self.box_function == 'published':
             ones = torch.ones(len(codes), 4)
             return ones, torch.zeros_like(ones)
-        return units_of_prior(self.bbox_coder, codes)
+        scale, shift = units_of_prior(self.bbox_coder, codes)
+        if self.box_function == 'scaled':
+            shift = torch.zeros_like(shift)
+        return scale, shift
 
     def anchor_functions(self) -> dict[str, AnchorFunctionGenerator]:
         """The generators by name, in the order of the head's outputs."""
@@ -300,7 +291,7 @@ class MetaHeadMixin:
     ) -> None:
         configured = self.prior_generator.standard_box, self.box_function
         old_key = prefix + 'standard_box'
-        key, unit_key, range_key = (
+        key, form_key, range_key = (
             prefix + name for name in self.ADDED_BUFFERS
         )
         priors = self.prior_generator
@@ -310,10 +301,10 @@ class MetaHeadMixin:
         if key in state_dict:
             priors.standard_boxes = state_dict[key]
             # Neither was there before version 0.3.
-            state_dict.setdefault(unit_key, torch.tensor(0.0))
+            state_dict.setdefault(form_key, torch.tensor(0))
             state_dict.setdefault(range_key, torch.full((2, 2), math.nan))
-        if unit_key in state_dict:
-            self.box_function = self._box_function_of(state_dict, prefix)
+        if form_key in state_dict:
+            self.box_function = BOX_FUNCTIONS[state_dict[form_key]]
         if priors.standard_boxes.shape != self.standard_boxes.shape:
             # One row became one per level, or the other way round.
             self.standard_boxes = priors.standard_boxes.to(
@@ -330,17 +321,6 @@ class MetaHeadMixin:
                     f'of the checkpoint, {after}.',
                     logger='current',
                 )
-
-    def _box_function_of(self, state_dict: dict, prefix: str) -> str:
-        """What a checkpoint was trained with."""
-        if not state_dict[f'{prefix}in_standard_boxes']:
-            return 'published'
-        generated = any(
-            f'{prefix}{name}.residual_layer.weight' in state_dict
-            for name, functions in self.anchor_functions().items()
-            if functions.output_map is not None
-        )
-        return 'generated' if generated else 'shared'
 
 
 def _progress() -> float:

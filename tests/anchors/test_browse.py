@@ -47,8 +47,7 @@ def model(load_config):
     cfg.model.backbone.init_cfg = None
     model = MODELS.build(cfg.model)
     for part in (model.bbox_head.retina_cls, model.bbox_head.retina_reg):
-        if part.residual:
-            torch.nn.init.normal_(part.residual_layer.weight, std=0.05)
+        torch.nn.init.normal_(part.residual_layer.weight, std=0.05)
     model.cfg, model.dataset_meta = cfg, dict(classes=('odd', 'even'))
     return model.eval()
 

@@ -40,8 +40,7 @@ def build(load_config):
         cfg.model.test_cfg.nms_pre = 100_000
         model = MODELS.build(cfg.model)
         for part in (model.bbox_head.retina_cls, model.bbox_head.retina_reg):
-            if part.residual:
-                torch.nn.init.normal_(part.residual_layer.weight, std=0.05)
+            torch.nn.init.normal_(part.residual_layer.weight, std=0.05)
         return model.eval()
 
     return build

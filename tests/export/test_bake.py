@@ -70,8 +70,7 @@ def build(load_config):
         cfg.model.backbone.init_cfg = None
         model = MODELS.build(cfg.model)
         for part in (model.bbox_head.retina_cls, model.bbox_head.retina_reg):
-            if part.residual:
-                torch.nn.init.normal_(part.residual_layer.weight, std=0.05)
+            torch.nn.init.normal_(part.residual_layer.weight, std=0.05)
         return model.eval(), cfg
 
     return build
@@ -94,7 +93,7 @@ def detect(model):
     return model.predict(image, samples())[0].pred_instances
 
 
-@pytest.mark.parametrize('form', ['shared', 'generated', 'published'])
+@pytest.mark.parametrize('form', ['published', 'scaled', 'absolute'])
 @pytest.mark.parametrize('name', SETS)
 def test_detects_the_same(build, name, form):
     model, cfg = build(box_function=form)
@@ -202,8 +201,7 @@ def test_a_config_in_python_style(tmp_path):
     cfg = Config.fromfile(tmp_path / 'config.py')
     model = MODELS.build(cfg.model).eval()
     for part in model.bbox_head.anchor_functions().values():
-        if part.residual:
-            torch.nn.init.normal_(part.residual_layer.weight, std=0.05)
+        torch.nn.init.normal_(part.residual_layer.weight, std=0.05)
     stock_cfg, state = bake_anchors(model, cfg)
     assert read_generator(cfg).num_base_priors == [2] * 5
     (tmp_path / 'stock.py').write_text(stock_cfg.pretty_text)

@@ -59,8 +59,7 @@ def build(load_config):
         if kind == 'meta-retinanet':
             head = model.bbox_head
             for part in (head.retina_cls, head.retina_reg):
-                if part.residual:
-                    torch.nn.init.normal_(part.residual_layer.weight, std=0.05)
+                torch.nn.init.normal_(part.residual_layer.weight, std=0.05)
         return model.eval(), cfg
 
     return build

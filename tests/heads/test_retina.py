@@ -54,7 +54,7 @@ def shapes_alone(generator):
         ]
 
 
-@pytest.mark.parametrize('box_function', ['shared', 'generated'])
+@pytest.mark.parametrize('box_function', ['scaled', 'absolute'])
 @pytest.mark.parametrize('data_dependent', [False, True])
 def test_a_set_predicts_what_its_members_predict(
     build_head, feats, data_dependent, box_function
@@ -109,27 +109,48 @@ def test_permuting_priors_permutes_channels(build_head, feats):
             )
 
 
-@pytest.mark.parametrize('coder', ['DeltaXYWHBBoxCoder', 'TBLRBBoxCoder'])
-def test_without_residuals_boxes_do_not_depend_on_the_anchor(
-    build_head, feats, coder
-):
-    """With R = 0, as by default, the anchors of a cell predict one box."""
-    head = build_head(bbox_coder=dict(type=coder)).eval()
-    torch.nn.init.normal_(head.retina_reg.shared.bias, std=0.1)
+def decoded(head, feats):
+    """(N, cells, 9 anchors, 4) boxes (x1, y1, x2, y2) in px, and anchors."""
     _, deltas = scores_and_deltas(head, feats)
-    generator = head.prior_generator
     sizes = [feat.shape[-2:] for feat in feats]
-    for out, priors in zip(
-        deltas, generator.grid_priors(sizes, device='cpu'), strict=True
-    ):
+    grids = head.prior_generator.grid_priors(sizes, device='cpu')
+    for out, priors in zip(deltas, grids, strict=True):
         # (N, A * 4, H, W) as the head makes it a list of boxes
         out = out.permute(0, 2, 3, 1).reshape(2, -1, 4)
         boxes = head.bbox_coder.decode(priors.expand_as(out), out)
-        boxes = boxes.reshape(2, -1, 9, 4)  # images, cells, anchors
+        yield boxes.reshape(2, -1, 9, 4), priors.reshape(-1, 9, 4)
+
+
+@pytest.mark.parametrize('coder', ['DeltaXYWHBBoxCoder', 'TBLRBBoxCoder'])
+def test_absolute_boxes_do_not_depend_on_the_anchor(build_head, feats, coder):
+    """With R = 0 the anchors of a cell predict one box."""
+    head = build_head(
+        residual_std=0, box_function='absolute', bbox_coder=dict(type=coder)
+    ).eval()
+    torch.nn.init.normal_(head.retina_reg.shared.bias, std=0.1)
+    for boxes, _ in decoded(head, feats):
         torch.testing.assert_close(
             boxes, boxes[:, :, :1].expand_as(boxes), rtol=1e-4, atol=1e-2
         )
         assert boxes[:, 0].std() > 1  # they are boxes, and no constant
+
+
+def test_scaled_boxes_have_one_centre_and_sizes_of_the_anchor(
+    build_head, feats
+):
+    """With R = 0; sizes are one multiple of those of the anchors."""
+    head = build_head(residual_std=0).eval()
+    torch.nn.init.normal_(head.retina_reg.shared.bias, std=0.1)
+    for boxes, anchors in decoded(head, feats):
+        centers = (boxes[..., :2] + boxes[..., 2:]) / 2
+        ratios = (boxes[..., 2:] - boxes[..., :2]) / (
+            anchors[..., 2:] - anchors[..., :2]
+        )
+        for values, atol in ((centers, 1e-2), (ratios, 1e-4)):
+            torch.testing.assert_close(
+                values, values[:, :, :1].expand_as(values), rtol=0, atol=atol
+            )
+        assert not torch.allclose(ratios[0, 0, 0], ratios.new_ones(2))
 
 
 def test_a_wrong_word_or_coder_is_refused(build_head):
@@ -141,7 +162,7 @@ def test_a_wrong_word_or_coder_is_refused(build_head):
     build_head(bbox_coder=coder, box_function='published')
 
 
-BOX_FUNCTIONS = ['shared', 'generated', 'published']
+BOX_FUNCTIONS = ['published', 'scaled', 'absolute']
 
 
 @pytest.mark.parametrize('configured', BOX_FUNCTIONS)
@@ -164,7 +185,7 @@ def test_a_checkpoint_of_before_predicts_as_before(build_head, feats):
     """Version 0.2 has the paper's form, and says nothing of it."""
     trained = build_head(box_function='published').eval()
     state = trained.state_dict()
-    for name in ('in_standard_boxes', 'shape_range'):
+    for name in ('box_form', 'shape_range'):
         del state[name]
     head = build_head().eval()
     head.load_state_dict(state)
@@ -179,18 +200,11 @@ def test_a_checkpoint_of_before_predicts_as_before(build_head, feats):
 
 def test_the_box_functions_differ(build_head, feats):
     """The laws above would hold if the option did nothing."""
-    state = build_head(box_function='generated').state_dict()
+    head = build_head().eval()
     outputs = []
     for name in BOX_FUNCTIONS:
-        head = build_head(box_function=name).eval()
-        given = {**state, 'in_standard_boxes': head.in_standard_boxes}
-        if name == 'shared':
-            given = {
-                key: value
-                for key, value in given.items()
-                if key in head.state_dict()
-            }
-        head.load_state_dict(given)
+        head.box_function = name
+        head.train().eval()  # forgets kept weights
         outputs.append(head(feats))
     for i in range(3):
         torch.testing.assert_close(outputs[i][0], outputs[0][0])
@@ -311,7 +325,7 @@ def test_with_w2_zero_it_is_a_retina_head_of_equal_filters(build_head, feats):
 
 
 def test_stock_initialisation_reaches_the_shared_function(build_head):
-    head = build_head(box_function='generated')
+    head = build_head()
     head.init_weights()
     # bias_prob = 0.01 of RetinaHead's init_cfg: -log(0.99 / 0.01) = -4.595
     assert head.retina_cls.shared.bias.tolist() == pytest.approx(

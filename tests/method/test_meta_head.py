@@ -21,12 +21,12 @@ SIZES = [[(32, 32), (30, 10)], [(40, 40), (60, 20), (9, 50)]]
 class LevelsHead(MetaHeadMixin, SSDHead):
     def _init_layers(self):
         super()._init_layers()
-        for convs, replace in (
-            (self.cls_convs, self._anchor_functions),
-            (self.reg_convs, self._box_functions),
+        for convs, more in (
+            (self.cls_convs, {}),
+            (self.reg_convs, dict(output_map=self.box_map)),
         ):
             for level, number in zip(convs, self.num_base_priors, strict=True):
-                level[-1] = replace(level[-1], number)
+                level[-1] = self._anchor_functions(level[-1], number, **more)
 
     def towers(self, feats):
         return tuple(
@@ -85,8 +85,7 @@ def feats():
 def spread(head):
     """Let priors differ: W2 starts at 0."""
     for functions in head.anchor_functions().values():
-        if functions.residual:
-            nn.init.normal_(functions.residual_layer.weight, std=0.5)
+        nn.init.normal_(functions.residual_layer.weight, std=0.5)
     return head
 
 
@@ -110,8 +109,6 @@ def test_generators_in_containers_are_initialised():
     head = spread(build())
     head.init_weights()
     for functions in head.anchor_functions().values():
-        if not functions.residual:
-            continue
         assert functions.residual_layer.weight.count_nonzero() == 0
         assert functions.code_layer.weight.count_nonzero() > 0
 

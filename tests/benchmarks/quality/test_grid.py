@@ -169,7 +169,7 @@ def test_an_option_that_came_later_leaves_records_valid(make_grid):
     plain = make_grid(GRID.replace('size=2', f'size=2, {empty}'))
     for line, same in (
         ("box_function='published', anchor_generator=dict()", True),
-        ("box_function='generated', anchor_generator=dict()", False),
+        ("box_function='scaled', anchor_generator=dict()", False),
         ('anchor_generator=dict(anneal=0.0)', True),
         ('anchor_generator=dict(anneal=0.5)', False),
     ):

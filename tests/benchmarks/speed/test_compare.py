@@ -34,8 +34,7 @@ SETTINGS = Settings((64, 96), 1, 2)
 # Of the tiny model: 9 priors, 8 channels, 3x3 kernels, 2 classes, 4 deltas;
 # numbers of one prior's anchor functions, and hidden units.
 PRIORS = 9
-CLASSES = 2 * (8 * 9 + 1)
-THETA = CLASSES + 4 * (8 * 9 + 1)
+THETA = 2 * (8 * 9 + 1) + 4 * (8 * 9 + 1)
 HIDDEN = 128
 
 
@@ -80,10 +79,10 @@ def test_stock_and_ours_have_the_grid_of_the_paper(priors, ratios):
 def test_parameters_of_the_full_generator(configs):
     stock, _ = build('stock', configs)
     ours, _ = build('cached', configs)
-    # Stock has THETA for every prior. Ours has theta* and, for classes, W11
-    # and W2; boxes share a function.
+    # Stock has THETA for every prior. Ours has theta*, W2 and, for classes
+    # and deltas each, W11.
     assert count_parameters(ours) - count_parameters(stock) == (
-        THETA + HIDDEN * CLASSES + HIDDEN * 2 - PRIORS * THETA
+        THETA + HIDDEN * THETA + 2 * HIDDEN * 2 - PRIORS * THETA
     )
 
 
@@ -93,8 +92,8 @@ def test_operations_of_the_generator(configs):
         for name in ('stock', 'cached', 'live')
     )
     assert cached == stock
-    # W11 and W2 for every prior; 2 operations for every number.
-    assert live - cached == 2 * PRIORS * (2 * HIDDEN + HIDDEN * CLASSES)
+    # W11 twice, and W2, for every prior; 2 operations for every number.
+    assert live - cached == 2 * PRIORS * (2 * 2 * HIDDEN + HIDDEN * THETA)
 
 
 def test_baked_is_a_stock_model(configs):
