@@ -9,7 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..method.prior_generator import MetaAnchorGenerator
-from ..method.shapes import height_and_width, size_and_ratio
+from ..method.shape_range import nearest
 
 # With this distance, means need not settle; they do within some tens.
 MAX_ROUNDS = 300
@@ -128,9 +128,7 @@ def cluster_anchors(
 
 def _within(codes: Tensor, shape_range: Tensor) -> Tensor:
     """Codes, (n, 2), moved into a range of sizes and ratios."""
-    if shape_range.isnan().any():
-        return codes  # it is not known
-    within = height_and_width(size_and_ratio(codes).clamp(*shape_range))
+    within = nearest(codes, shape_range)
     # At the same centre: smaller by smaller over the union.
     sides = torch.stack([codes, within]).exp()
     overlap = sides.amin(0).prod(1)

@@ -13,7 +13,6 @@ from torch import nn
 
 from ..method.meta_head import MetaHeadMixin
 from ..method.prior_generator import MetaAnchorGenerator
-from ..method.shape_range import warn_of_untrained
 from ..method.shapes import Shapes
 
 Anchors = Mapping | Shapes
@@ -54,7 +53,7 @@ def customize_anchors(model: nn.Module, anchors: Anchors) -> None:
         head.check_prior_generator(generator)
     for head, generator in changes:
         head.set_prior_generator(generator)
-        warn_of_untrained(generator, head.shape_range)
+        head.warn_of_untrained()
 
 
 def find_heads(model: nn.Module) -> list[MetaHeadMixin]:

@@ -66,6 +66,9 @@ class AnchorFunctionGenerator(BaseModule):
             out_channels). The outputs are ``scale * conv(x, theta_b) +
             shift``, which is folded into the generated weights. Defaults to
             None, the outputs as they are.
+        code_map (Callable, optional): (A, 2) codes to those whose residual is
+            generated for them, of the same shape. Defaults to None, the codes
+            as they are.
         init_cfg (dict | list[dict], optional): Initialisation of the hidden
             layer and of :math:`W_2`. Defaults to PyTorch's own for linear
             layers, and zero for :math:`W_2`.
@@ -84,6 +87,7 @@ class AnchorFunctionGenerator(BaseModule):
         rank: int | None = None,
         data_dependent: bool = False,
         output_map: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None,
+        code_map: Callable[[Tensor], Tensor] | None = None,
         init_cfg: dict | list[dict] | None = dict(  # noqa: B006
             type='Kaiming',
             layer='Linear',
@@ -110,6 +114,7 @@ class AnchorFunctionGenerator(BaseModule):
         self.rank = rank
         self.data_dependent = data_dependent
         self.output_map = output_map
+        self.code_map = code_map
         # theta*. A convolution of its own, so that the initialisation that
         # a stock head's init_cfg asks for its last layer reaches it.
         self.shared = nn.Conv2d(
@@ -148,8 +153,9 @@ class AnchorFunctionGenerator(BaseModule):
             shared = torch.cat(
                 [self.shared.weight.flatten(), self.shared.bias]
             )
+            known = codes if self.code_map is None else self.code_map(codes)
             theta = F.linear(
-                self._hidden(codes.to(dtype), pooled),
+                self._hidden(known.to(dtype), pooled),
                 self.residual_layer.weight.to(dtype),
                 shared.to(dtype),
             )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .anchor_function import AnchorFunctionGenerator
 from .box_units import units_of_prior
 from .prior_generator import MetaAnchorGenerator
-from .shape_range import warn_of_untrained
+from .shape_range import nearest, warn_of_untrained
 
 # By the number that a checkpoint holds.
 BOX_FUNCTIONS = ('published', 'scaled', 'absolute')
@@ -45,12 +45,16 @@ class MetaHeadMixin:
     be learnt (``box_function``, :func:`units_of_prior`):
 
     - 'published': :math:`\theta_b = \theta^* + R(b)`, as in the paper;
-    - 'scaled': :math:`\theta_b = D(b)\,(\theta^* + R(b))`. Offsets of the
-      centre are in units of the standard box, the same for all priors; sizes
-      are relative to the prior;
-    - 'absolute': :math:`\theta_b = D(b)\,(\theta^* + R(b)) + s(b)`. Sizes
+    - 'scaled': :math:`\theta_b = D(b)\,(\theta^* + R(p)) + s(b - p)`. Offsets
+      of the centre are in units of the standard box, the same for all priors;
+      sizes are relative to the prior;
+    - 'absolute': :math:`\theta_b = D(b)\,(\theta^* + R(p)) + s(b)`. Sizes
       are in units of the standard box, too: with R = 0 all priors of a cell
       predict the same box.
+
+    Here p is b where shapes like it were trained, and else the nearest of
+    those: a prior beyond them detects what the nearest that was trained
+    detects, with the same scores and boxes. As published, it is extrapolated.
 
     The buffer ``box_form`` tells of it in the checkpoint; one without it is of
     version 0.1 or 0.2, 'published'. Loading it sets ``box_function``.
@@ -132,6 +136,7 @@ class MetaHeadMixin:
                 in_channels=conv.in_channels,
                 out_channels=conv.out_channels // num_priors,
                 kernel_size=conv.kernel_size[0],
+                code_map=self.trained_codes,
                 **kwargs,
             ),
         )
@@ -151,8 +156,15 @@ class MetaHeadMixin:
             return ones, torch.zeros_like(ones)
         scale, shift = units_of_prior(self.bbox_coder, codes)
         if self.box_function == 'scaled':
-            shift = torch.zeros_like(shift)
+            excess = codes - self.trained_codes(codes)
+            _, shift = units_of_prior(self.bbox_coder, excess)
         return scale, shift
+
+    def trained_codes(self, codes: Tensor) -> Tensor:
+        """Codes, (A, 2), or the nearest ones that were trained."""
+        if self.training or self.box_function == 'published':
+            return codes
+        return nearest(codes, self.shape_range.to(codes))
 
     def anchor_functions(self) -> dict[str, AnchorFunctionGenerator]:
         """The generators by name, in the order of the head's outputs."""
@@ -254,6 +266,11 @@ class MetaHeadMixin:
             torch.stack([low.fmin(now[0]), high.fmax(now[1])])
         )
 
+    def warn_of_untrained(self) -> None:
+        """Log a warning if the present priors are not of trained shapes."""
+        guessed = self.box_function == 'published'
+        warn_of_untrained(self.prior_generator, self.shape_range, guessed)
+
     def check_prior_generator(self, priors: MetaAnchorGenerator) -> None:
         """Refuse priors that this head cannot predict with.
 
@@ -311,7 +328,7 @@ class MetaHeadMixin:
                 self.standard_boxes, copy=True
             )
         super()._load_from_state_dict(state_dict, prefix, *args)
-        warn_of_untrained(priors, self.shape_range)
+        self.warn_of_untrained()
         names = 'standard box', 'box_function'
         now = priors.standard_box, self.box_function
         for name, before, after in zip(names, configured, now, strict=True):
