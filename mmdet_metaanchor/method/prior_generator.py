@@ -62,9 +62,9 @@ class MetaAnchorGenerator(AnchorGenerator):
         jitter (float | tuple[float, float]): How far every prior moves in
             training, see :meth:`jittered`. A pair: log size and log ratio of
             the sides move by uniform draws within +- the one and the other.
-            A number, as published: log height and log width do so. 0 turns it
-            off. Defaults to (0, 0.9): a pyramid shows all sizes as it is, and
-            ratios of 1/2 to 2 reach 1/5 to 5.
+            A number, as published: log height and log width do so. Defaults
+            to 0, none: it shows shapes beyond those of the priors, and costs
+            accuracy where training is short (docs/training.md).
         anneal (float): Share of a training, at its end, over which the jitter
             falls to 0 in a straight line, so that it ends with the priors as
             they are. 0 keeps it to the end, as published. Defaults to 1/3.
@@ -86,7 +86,7 @@ class MetaAnchorGenerator(AnchorGenerator):
         priors: dict | None = None,
         shapes: Shapes | None = None,
         standard_box: tuple[float, float] | None = None,
-        jitter: float | tuple[float, float] = (0.0, 0.9),
+        jitter: float | tuple[float, float] = 0.0,
         anneal: float = 1 / 3,
         **kwargs,
     ) -> None:
