@@ -63,6 +63,7 @@ def build_head():
                 scales_per_octave=3,
                 ratios=[0.5, 1.0, 2.0],
                 strides=[8, 16, 32],
+                jitter=0.5,
             ),
             train_cfg=dict(
                 assigner=dict(

@@ -89,6 +89,7 @@ def generator():
             strides=[8, 16, 32],
             scales=[3, 4, 6],
             ratios=[1.0],
+            jitter=(0.0, 0.9),
         )
     )
 
@@ -116,7 +117,7 @@ def test_sizes_beyond_the_trained_ones_are_drawn_in(generator):
 
 
 def test_the_range_of_a_checkpoint_comes_before_that_of_the_config(generator):
-    sizes = np.array([[50.0, 25]])  # which the default jitter reaches
+    sizes = np.array([[50.0, 25]])  # which the jitter reaches
     np.testing.assert_allclose(cluster_anchors(sizes, generator, 1)[0], sizes)
     square = generator.shape_range()
     square[:, 1] = 0

@@ -109,8 +109,8 @@ def test_permuting_priors_permutes_channels(build_head, feats):
             )
 
 
-def decoded(head, feats):
-    """(N, cells, 9 anchors, 4) boxes (x1, y1, x2, y2) in px, and anchors."""
+def decoded(head, feats, number=9):
+    """(N, cells, anchors, 4) boxes (x1, y1, x2, y2) in px, and anchors."""
     _, deltas = scores_and_deltas(head, feats)
     sizes = [feat.shape[-2:] for feat in feats]
     grids = head.prior_generator.grid_priors(sizes, device='cpu')
@@ -118,7 +118,7 @@ def decoded(head, feats):
         # (N, A * 4, H, W) as the head makes it a list of boxes
         out = out.permute(0, 2, 3, 1).reshape(2, -1, 4)
         boxes = head.bbox_coder.decode(priors.expand_as(out), out)
-        yield boxes.reshape(2, -1, 9, 4), priors.reshape(-1, 9, 4)
+        yield boxes.reshape(2, -1, number, 4), priors.reshape(-1, number, 4)
 
 
 @pytest.mark.parametrize('coder', ['DeltaXYWHBBoxCoder', 'TBLRBBoxCoder'])
@@ -286,6 +286,63 @@ class TestTrainedShapes:
             # 32 px / 1.105 and x 1.105, e^-0.2 / 2 and 2 e^0.2
             assert 'from 29.0 to 35.4 px' in text
             assert 'from 0.41 to 2.44' in text
+
+    @pytest.mark.parametrize('box_function', ['scaled', 'absolute'])
+    @pytest.mark.parametrize(
+        'beyond, nearest',
+        [
+            # The jitter reaches e^0.2 = 1.22 times a ratio of 2.
+            (dict(scales=[4], ratios=[9.0]), (4, 2 * math.exp(0.2))),
+            (dict(scales=[8], ratios=[1.0]), (4 * math.exp(0.1), 1)),
+            (
+                dict(scales=[3], ratios=[0.3]),
+                (4 / math.exp(0.1), 0.5 / math.exp(0.2)),
+            ),
+        ],
+    )
+    def test_one_beyond_detects_what_the_nearest_detects(
+        self, build_head, trained, feats, box_function, beyond, nearest
+    ):
+        head = build_head(
+            # Small deltas, which the coder does not clip.
+            residual_std=0.1,
+            anchor_generator=self.anchors,
+            box_function=box_function,
+        ).eval()
+        head.shape_range.copy_(trained.shape_range)
+        scale, ratio = nearest
+        found = []
+        for anchors in (beyond, dict(scales=[scale], ratios=[ratio])):
+            customize_anchors(head, anchors)
+            boxes = [b for b, _ in decoded(head, feats, number=1)]
+            found.append((scores_and_deltas(head, feats)[0], boxes))
+        for kind in range(2):
+            for ours, theirs in zip(*[f[kind] for f in found], strict=True):
+                torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-2)
+
+    @pytest.mark.parametrize('box_function', BOX_FUNCTIONS)
+    def test_one_within_is_its_own(
+        self, build_head, trained, feats, box_function
+    ):
+        head = build_head(
+            anchor_generator=self.anchors, box_function=box_function
+        ).eval()
+        customize_anchors(head, dict(scales=[4.2], ratios=[0.45, 1.7]))
+        free = head(feats)
+        head.shape_range.copy_(trained.shape_range)
+        head.train().eval()  # forgets kept weights
+        for ours, theirs in zip(head(feats), free, strict=True):
+            assert all(map(torch.equal, ours, theirs))
+
+    def test_as_published_one_beyond_is_extrapolated(
+        self, build_head, trained, feats
+    ):
+        head = build_head(box_function='published').eval()
+        customize_anchors(head, dict(scales=[4], ratios=[9.0]))
+        free = head(feats)
+        head.shape_range.copy_(trained.shape_range)
+        head.train().eval()  # forgets kept weights
+        assert torch.equal(head(feats)[1][0], free[1][0])
 
     def test_nothing_is_said_where_it_is_not_known(self, build_head, warnings):
         customize_anchors(build_head(), dict(scales=[100], ratios=[9.0]))

@@ -268,7 +268,7 @@ class TestJitter:
         assert torch.corrcoef(moves.T)[0, 1].abs() < 0.2
 
     def test_is_over_after_the_block(self):
-        generator = build(**STOCK)
+        generator = build(**STOCK, jitter=0.5)
         before = [base.clone() for base in generator.base_anchors]
         with pytest.raises(RuntimeError), generator.jittered():
             assert not torch.equal(generator.base_anchors[0], before[0])
@@ -277,7 +277,7 @@ class TestJitter:
             assert torch.equal(new, old)
 
     def test_codes_and_grid_share_the_draw(self):
-        generator = build(**STOCK, standard_box=(40, 40))
+        generator = build(**STOCK, standard_box=(40, 40), jitter=0.5)
         with generator.jittered():
             first = generator.codes()[0]
             grid = generator.grid_priors(SIZES, device='cpu')[0]
@@ -286,7 +286,7 @@ class TestJitter:
 
     @pytest.mark.parametrize('strides', [STRIDES, [8, 24, 72], [10, 30, 90]])
     def test_equal_codes_share_a_draw(self, strides):
-        generator = build(**{**STOCK, 'strides': strides})
+        generator = build(**{**STOCK, 'strides': strides}, jitter=0.5)
         with generator.jittered():
             codes = generator.codes()
         assert torch.equal(codes[0], codes[1])
@@ -294,7 +294,7 @@ class TestJitter:
         assert len(codes[0].unique(dim=0)) == 9
 
     def test_is_anew_each_time_and_repeats_with_the_seed(self):
-        generator = build(**STOCK)
+        generator = build(**STOCK, jitter=0.5)
         draws = []
         for seed in (1, None, 1):
             if seed is not None:
@@ -304,8 +304,9 @@ class TestJitter:
         assert torch.equal(draws[0], draws[2])
         assert not torch.equal(draws[0], draws[1])
 
-    def test_zero_turns_it_off(self):
-        generator = build(**STOCK, jitter=0)
+    @pytest.mark.parametrize('jitter', [{}, {'jitter': 0}])
+    def test_zero_and_the_default_turn_it_off(self, jitter):
+        generator = build(**STOCK, **jitter)
         codes = generator.codes()[0]
         with generator.jittered():
             assert torch.allclose(generator.codes()[0], codes, atol=1e-6)
@@ -348,7 +349,7 @@ class TestJitter:
         assert (high - places.amax(0) < 0.1).all()
 
     def test_different_numbers_a_level(self):
-        generator = build(priors=SSD)
+        generator = build(priors=SSD, jitter=0.5)
         with generator.jittered():
             assert [len(c) for c in generator.codes()] == [4, 6, 4]
 
