@@ -6,6 +6,7 @@ results = None
 detectors = dict(
     stock='mmdet::retinanet/retinanet_r50_fpn_1x_coco.py',
     meta='benchmarks/configs/meta-retinanet_r50_fpn_1x_coco.py',
+    default='configs/meta_retinanet/meta-retinanet_r50_fpn_3x3_1x_coco.py',
 )
 # `digits` is the name of what the detectors' own configs train and test on.
 data = dict(digits=dict(_delete_=True, env=dict()))

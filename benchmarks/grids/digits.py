@@ -124,7 +124,7 @@ variants = {
         for positive, negative in thresholds.values()
         for kind in ('stock', 'meta')
     },
-    'default': dict(detector='default', data='digits'),
+    'default': dict(detector='default', data='digits', settings={}),
     **{
         f'{k}-zero-loss': _vary(k, model=without_sizes, epochs=10)
         for k in ('stock', 'meta')
