@@ -11,7 +11,7 @@ from mmengine.logging import MessageHub, print_log
 from torch import Tensor, nn
 
 from .anchor_function import AnchorFunctionGenerator
-from .box_units import units_of_prior
+from .box_units import BoxUnits
 from .prior_generator import MetaAnchorGenerator
 from .shape_range import nearest, warn_of_untrained
 
@@ -98,6 +98,7 @@ class MetaHeadMixin:
             )
         self.anchor_function = anchor_function or {}
         self.box_function = box_function
+        self._box_units = None
         super().__init__(*args, **kwargs)
         self.box_map(torch.zeros(1, 2))  # refuses a coder that has none
         self.register_buffer(
@@ -154,10 +155,11 @@ class MetaHeadMixin:
         if self.box_function == 'published':
             ones = torch.ones(len(codes), 4)
             return ones, torch.zeros_like(ones)
-        scale, shift = units_of_prior(self.bbox_coder, codes)
+        if getattr(self._box_units, 'coder', None) is not self.bbox_coder:
+            self._box_units = BoxUnits(self.bbox_coder)
+        scale, shift = self._box_units(codes)
         if self.box_function == 'scaled':
-            excess = codes - self.trained_codes(codes)
-            _, shift = units_of_prior(self.bbox_coder, excess)
+            _, shift = self._box_units(codes - self.trained_codes(codes))
         return scale, shift
 
     def trained_codes(self, codes: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from mmdet.models.task_modules.coders import (
     YOLOBBoxCoder,
 )
 
-from mmdet_metaanchor.method.box_units import units_of_prior
+from mmdet_metaanchor.method.box_units import BoxUnits, units_of_prior
 from mmdet_metaanchor.published.coders import (
     CornersVarianceBBoxCoder,
     DeltaXYWHVarianceBBoxCoder,
@@ -75,6 +75,19 @@ def test_the_standard_box_is_as_it_is(coder):
     scale, shift = units_of_prior(coder, CODES[:1])
     assert torch.equal(scale, torch.ones_like(scale))
     assert torch.equal(shift, torch.zeros_like(shift))
+
+
+@pytest.mark.parametrize('coder', CODERS, ids=name)
+def test_the_closed_form_is_the_same(coder):
+    codes = 2 * torch.randn(50, 2)
+    for ours, theirs in zip(
+        BoxUnits(coder)(codes), units_of_prior(coder, codes), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    for ours, expected in zip(
+        BoxUnits(coder)(torch.zeros(1, 2)), (1, 0), strict=True
+    ):
+        assert ours.tolist() == [[expected] * 4]  # to the last bit
 
 
 @pytest.mark.parametrize('coder', CODERS, ids=name)
