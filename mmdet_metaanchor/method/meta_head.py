@@ -323,7 +323,13 @@ class MetaHeadMixin:
             state_dict.setdefault(form_key, torch.tensor(0))
             state_dict.setdefault(range_key, torch.full((2, 2), math.nan))
         if form_key in state_dict:
-            self.box_function = BOX_FUNCTIONS[state_dict[form_key]]
+            form = int(state_dict[form_key])
+            if not 0 <= form < len(BOX_FUNCTIONS):
+                raise ValueError(
+                    f'{form_key} of the checkpoint is {form}, and only '
+                    f'{dict(enumerate(BOX_FUNCTIONS))} are known'
+                )
+            self.box_function = BOX_FUNCTIONS[form]
         if priors.standard_boxes.shape != self.standard_boxes.shape:
             # One row became one per level, or the other way round.
             self.standard_boxes = priors.standard_boxes.to(

@@ -198,6 +198,13 @@ def test_a_checkpoint_of_before_predicts_as_before(build_head, feats):
     assert again.box_function == 'published'
 
 
+def test_an_unknown_form_is_refused(build_head):
+    state = build_head().state_dict()
+    state['box_form'] = torch.tensor(7)
+    with pytest.raises(ValueError, match='box_form of the checkpoint is 7'):
+        build_head().load_state_dict(state)
+
+
 def test_the_box_functions_differ(build_head, feats):
     """The laws above would hold if the option did nothing."""
     head = build_head().eval()
