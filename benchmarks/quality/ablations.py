@@ -49,7 +49,7 @@ class RecodedAnchorFunctionGenerator(AnchorFunctionGenerator):
 
     def generate(self, codes: Tensor, pooled: Tensor | None = None) -> Tensor:
         """As :meth:`AnchorFunctionGenerator.generate`, with codes changed."""
-        codes = codes.float() @ self.matrix.T
+        codes = codes.to(self.matrix) @ self.matrix.T
         if self.with_bias:
             codes = torch.cat([codes, torch.ones_like(codes[:, :1])], dim=1)
         return super().generate(codes, pooled)

@@ -109,7 +109,7 @@ def cluster_anchors(
     if not beyond_range:
         if shape_range is None:
             shape_range = generator.shape_range()
-        codes = _within(codes, shape_range.double())
+        codes = _within(codes, shape_range.to(codes))
     relative = codes.exp().flip(1).numpy()
     part = _part(relative, seed)
     if number is None:

@@ -124,7 +124,6 @@ def _freeze(
 def _weights(
     functions: AnchorFunctionGenerator, codes: Tensor
 ) -> tuple[Tensor, Tensor]:
-    codes = codes.to(functions.shared.weight.device)
     weight, bias = functions.split(functions.generate(codes))
     return weight.clone(), bias.clone()
 

@@ -137,7 +137,8 @@ class AnchorFunctionGenerator(BaseModule):
         """Weights of the anchor functions, in single precision or better.
 
         Args:
-            codes (Tensor): (A, 2) codes of the priors, log-space.
+            codes (Tensor): (A, 2) codes of the priors, log-space, on any
+                device; the maps get them as they are.
             pooled (Tensor, optional): (N, in_channels) global average
                 pooling of the features; only if ``data_dependent``.
 
@@ -146,16 +147,17 @@ class AnchorFunctionGenerator(BaseModule):
             of a prior are its kernel (out_channels, in_channels, k, k),
             flattened, and then its bias (out_channels).
         """
+        device = self.shared.weight.device
         dtype = torch.promote_types(self.shared.weight.dtype, torch.float32)
         # Codes are logarithms of ratios of a few percent: bfloat16 merges
         # neighbours, so the generator stays out of autocast.
-        with _without_autocast(codes.device.type):
+        with _without_autocast(device.type):
             shared = torch.cat(
                 [self.shared.weight.flatten(), self.shared.bias]
             )
             known = codes if self.code_map is None else self.code_map(codes)
             theta = F.linear(
-                self._hidden(known.to(dtype), pooled),
+                self._hidden(known.to(device, dtype), pooled),
                 self.residual_layer.weight.to(dtype),
                 shared.to(dtype),
             )
@@ -235,7 +237,7 @@ class AnchorFunctionGenerator(BaseModule):
         num_imgs, _, height, width = feat.shape
         single = torch.promote_types(feat.dtype, torch.float32)
         pooled = feat.to(single).mean(dim=(2, 3))
-        theta = self.generate(codes.to(feat.device), pooled)
+        theta = self.generate(codes, pooled)
         weight, bias = self.split(theta.flatten(0, 1))
         out = F.conv2d(
             feat.reshape(1, -1, height, width),
@@ -277,9 +279,7 @@ class AnchorFunctionGenerator(BaseModule):
         keys = [str(code.tolist()) for code in codes]
         distinct = dict(zip(keys, codes, strict=True))
         numbers = [len(code) for code in distinct.values()]
-        theta = self.generate(
-            torch.cat(list(distinct.values())).to(self.shared.weight.device)
-        )
+        theta = self.generate(torch.cat(list(distinct.values())))
         # Parts are views: to gather the rows of every level would copy all
         # weights, and their gradients once more.
         parts = theta.split(numbers) if len(numbers) > 1 else [theta]

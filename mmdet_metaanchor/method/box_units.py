@@ -55,8 +55,8 @@ class BoxUnits:
                 raise ValueError(REFUSED.format(type(coder).__name__))
 
     def __call__(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """D and s, each (A, 4), of (A, 2) codes on the CPU."""
-        codes = codes.detach().double()
+        """D and s, each (A, 4), of (A, 2) codes; on the CPU."""
+        codes = codes.detach().cpu().double()
         scale = (-codes @ self.m.T).exp()
         return scale, codes @ self.n.T + self.c * (scale - 1)
 

@@ -153,6 +153,24 @@ def test_scaled_boxes_have_one_centre_and_sizes_of_the_anchor(
         assert not torch.allclose(ratios[0, 0, 0], ratios.new_ones(2))
 
 
+@pytest.mark.parametrize('data_dependent', [False, True])
+@pytest.mark.parametrize('box_function', ['published', 'scaled', 'absolute'])
+def test_codes_stay_where_they_are(
+    build_head, feats, box_function, data_dependent
+):
+    """On the CPU; the weights and features are on a device of their own."""
+    head = build_head(
+        box_function=box_function,
+        anchor_function=dict(data_dependent=data_dependent),
+    ).to('meta')
+    for outputs, channels in zip(
+        head([feat.to('meta') for feat in feats]), (3, 4), strict=True
+    ):
+        for out, feat in zip(outputs, feats, strict=True):
+            assert out.is_meta
+            assert out.shape == (2, 9 * channels, *feat.shape[2:])
+
+
 def test_a_wrong_word_or_coder_is_refused(build_head):
     with pytest.raises(ValueError, match="box_function must be .*'none'"):
         build_head(box_function='none')
