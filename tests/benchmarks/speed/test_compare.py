@@ -92,8 +92,11 @@ def test_operations_of_the_generator(configs):
         for name in ('stock', 'cached', 'live')
     )
     assert cached == stock
-    # W11 twice, and W2, for every prior; 2 operations for every number.
-    assert live - cached == 2 * PRIORS * (2 * 2 * HIDDEN + HIDDEN * THETA)
+    # W11 twice, and W2, for every prior; 2 operations for every number. Then D
+    # of its code and s of its excess, each by m and n, which are (4, 2).
+    generated = 2 * 2 * HIDDEN + HIDDEN * THETA
+    known = 2 * 2 * (4 * 2)
+    assert live - cached == 2 * PRIORS * (generated + known)
 
 
 def test_baked_is_a_stock_model(configs):
