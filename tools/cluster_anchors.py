@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--beyond-range',
         action='store_true',
-        help='go beyond what was trained, where a model guesses',
+        help='go beyond the sizes and ratios that were trained',
     )
     parser.add_argument('--seed', type=int, default=0, help='(default: 0)')
     return parser.parse_args()

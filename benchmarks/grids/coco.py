@@ -64,4 +64,5 @@ tables = dict(
     # Other learning rates and other data are those of the digits.
     pace=None,
     shifted=None,
+    default_shifted=None,
 )

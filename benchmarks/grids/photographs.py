@@ -53,6 +53,7 @@ variants = {
     for name in ('plates', 'neu-square')
     for kind, definition in kinds.items()
 }
+versions = dict(before='before', now='meta')
 pairs = [
     ('plates', 'plates'),
     ('plates', 'plates-us'),
@@ -98,7 +99,7 @@ tables = dict(
                     for name in ('trained', *sweep, 'trained and 1/3')
                 ),
             ]
-            for label, kind in (('before', 'before'), ('now', 'meta'))
+            for label, kind in versions.items()
         ],
         versus=None,
         lines=True,
@@ -114,7 +115,7 @@ tables = dict(
                 [f'{name}-{kind}', name, '9x9'],
             ]
             for name in ('plates', 'neu-square')
-            for label, kind in (('before', 'before'), ('now', 'meta'))
+            for label, kind in versions.items()
         ],
         versus=None,
         check=['plates, now', '9x9'],

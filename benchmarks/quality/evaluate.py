@@ -108,7 +108,7 @@ def choose_anchors(how: str, runner: Runner, cfg: Config) -> Anchors:
     head = runner.model.bbox_head
     trained = head.prior_generator
     images = read_images(cfg, 'train')
-    anchors = list_shapes(trained)
+    anchors = shapes = list_shapes(trained)
     if 'clustered' in how:
         boxes = read_detector_boxes(cfg, images.ann_file)
         anchors = cluster_anchors(
@@ -129,7 +129,7 @@ def choose_anchors(how: str, runner: Runner, cfg: Config) -> Anchors:
             paper_candidates(trained),
             images=SEARCH_IMAGES,
             held_images=0,
-            trained=list_shapes(trained),
+            trained=shapes,
         ).anchors
 
 

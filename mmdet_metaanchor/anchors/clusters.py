@@ -72,10 +72,12 @@ def cluster_anchors(
     A box of size s, the square root of its area, belongs to the level whose
     standard box has the nearest size in log-space. Boxes are measured in
     units of the standard box of their level, clustered, and measured in px
-    again at every level. What a model makes of sizes and ratios beyond those
-    that it was trained with is guessed; so a box beyond them counts as the
-    nearest one within, and a warning says how many boxes that leaves without
-    an anchor that fits. Of more than 20 000 sizes a random part is clustered.
+    again at every level. Anchors of sizes and ratios beyond those that a model
+    was trained with bring nothing, or are guessed
+    (:class:`.method.meta_head.MetaHeadMixin`); so a box beyond them counts as
+    the nearest one within, and a warning says how many boxes that leaves
+    without an anchor that fits. Of more than 20 000 sizes a random part is
+    clustered.
 
     Args:
         sizes (ndarray): (n, 2) sizes (w, h) in px.
@@ -102,9 +104,10 @@ def cluster_anchors(
     """
     sizes = _check_sizes(sizes)
     units = generator.units.double()  # (AH, AW)
-    areas = units.log().mean(1)
     wanted = torch.from_numpy(sizes).flip(1)  # (h, w)
-    level = (wanted.log().mean(1)[:, None] - areas).abs().argmin(1)
+    # The mean of the log sides is the log of the size.
+    log_size, log_unit = wanted.log().mean(1), units.log().mean(1)
+    level = (log_size[:, None] - log_unit).abs().argmin(1)
     codes = (wanted / units[level]).log()
     if not beyond_range:
         if shape_range is None:
@@ -129,17 +132,14 @@ def cluster_anchors(
 def _within(codes: Tensor, shape_range: Tensor) -> Tensor:
     """Codes, (n, 2), moved into a range of sizes and ratios."""
     within = nearest(codes, shape_range)
-    # At the same centre: smaller by smaller over the union.
-    sides = torch.stack([codes, within]).exp()
-    overlap = sides.amin(0).prod(1)
-    iou = overlap / (sides.prod(2).sum(0) - overlap)
+    iou = _shape_iou(codes.exp().numpy(), within.exp().numpy())
     lost = int((iou < SERVED).sum())
     if lost:
         print_log(
             f'{lost} of {len(codes)} boxes have an IoU below {SERVED} with '
             'every shape that the model is trained with, so that no anchor '
-            'within fits them. To let the model guess beyond, use '
-            'beyond_range=True or --beyond-range.',
+            'within fits them. To go beyond, use beyond_range=True or '
+            '--beyond-range.',
             logger='current',
             level=logging.WARNING,
         )
@@ -184,9 +184,13 @@ def shape_iou(sizes: np.ndarray, clusters: np.ndarray) -> np.ndarray:
     Returns:
         ndarray: (n, k) IoU.
     """
-    overlap = np.minimum(sizes[:, None], clusters).prod(-1)
-    union = sizes.prod(1)[:, None] + clusters.prod(1) - overlap
-    return overlap / union
+    return _shape_iou(sizes[:, None], clusters)
+
+
+def _shape_iou(sizes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """IoU of centred boxes; (..., 2) sizes that broadcast."""
+    overlap = np.minimum(sizes, others).prod(-1)
+    return overlap / (sizes.prod(-1) + others.prod(-1) - overlap)
 
 
 def mean_iou(sizes: np.ndarray, clusters: np.ndarray) -> float:

@@ -23,8 +23,9 @@ def customize_anchors(model: nn.Module, anchors: Anchors) -> None:
 
     Nothing is retrained: the weights of the new anchors' functions are
     generated from their shapes. The standard box stays the one that the
-    model was trained with. A warning names anchors of sizes or ratios beyond
-    those of the training: the functions of these are guessed.
+    model was trained with. A warning names the farthest anchor of a size or
+    ratio beyond those of the training, where there is one, see
+    :class:`MetaHeadMixin`.
 
     Args:
         model (nn.Module): A detector with a MetaAnchor head, or the head, or

@@ -230,7 +230,9 @@ def search_anchors(
         return collect_detections(model, loader, sets, most)
 
     began = time.perf_counter()
-    sets = [trained] if trained == first else [trained, first]
+    # From nothing, the anchors that the model has now are of no use.
+    alone = from_nothing or trained == first
+    sets = [trained] if alone else [trained, first]
     results = collect([*sets, *candidates], order[:images])
     starts, found = results[: len(sets)], results[len(sets) :]
     gc.freeze()  # so many detections make every later collection slow
