@@ -47,12 +47,11 @@ class RecodedAnchorFunctionGenerator(AnchorFunctionGenerator):
                 3, self.code_layer.out_features, bias=False
             )
 
-    def generate(self, codes: Tensor, pooled: Tensor | None = None) -> Tensor:
-        """As :meth:`AnchorFunctionGenerator.generate`, with codes changed."""
+    def _hidden(self, codes: Tensor, pooled: Tensor | None) -> Tensor:
         codes = codes.to(self.matrix) @ self.matrix.T
         if self.with_bias:
             codes = torch.cat([codes, torch.ones_like(codes[:, :1])], dim=1)
-        return super().generate(codes, pooled)
+        return super()._hidden(codes, pooled)
 
 
 @TASK_UTILS.register_module()

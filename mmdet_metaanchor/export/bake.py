@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from ..method.anchor_function import AnchorFunctionGenerator
 from ..method.meta_head import MetaHeadMixin
+from ..method.stock_weights import shared_codes
 from ..published.coders import DeltaXYWHVarianceBBoxCoder
-from .stock_priors import shared_codes, stock_priors
+from .stock_priors import stock_priors
 
 PACKAGE = 'mmdet_metaanchor'
 

@@ -12,22 +12,6 @@ from ..anchors.customize import list_shapes
 from ..method.prior_generator import MetaAnchorGenerator
 
 
-def shared_codes(generator: MetaAnchorGenerator) -> Tensor:
-    """(A, 2) codes, which have to be the same at every level."""
-    codes = generator.codes()
-    for level, code in enumerate(codes):
-        if code.shape != codes[0].shape or not torch.allclose(
-            code, codes[0], rtol=0, atol=1e-5
-        ):
-            raise ValueError(
-                'a stock head shares its convolutions between levels, so '
-                'anchors must grow with the stride; the codes of level 0 are '
-                f'{codes[0].tolist()} and those of level {level} '
-                f'{code.tolist()}'
-            )
-    return codes[0]
-
-
 def stock_priors(
     generator: MetaAnchorGenerator, coder
 ) -> tuple[dict, Tensor | None]:

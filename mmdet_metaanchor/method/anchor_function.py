@@ -1,4 +1,4 @@
-"""AnchorFunctionGenerator: codes of priors to weights, and the convolution."""
+"""AnchorFunctionGenerator: a convolution that the codes of priors decide."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,8 +7,11 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+
+FORMS = ('cheaper', 'weights', 'mixture')
 
 
 @MODELS.register_module()
@@ -43,19 +46,33 @@ class AnchorFunctionGenerator(BaseModule):
 
     docs/training.md compares these settings with others.
 
-    :math:`W_2` is by far the largest layer: 23.6 million numbers for 80
+    :math:`W_2` would be by far the largest layer: 23.6 million numbers for 80
     classes and 256 channels. With ``rank`` r it is the product of two,
     :math:`W_2 = \sqrt m\,V U`, U being (r, m) and V starting at 0: the
     anchor functions of all priors then lie in a space of r dimensions around
-    :math:`\theta^*`.
+    :math:`\theta^*`, and so do their outputs,
+
+    .. math::
+        y_b = \mathrm{conv}(x, \theta^*) +
+        \sum_k h_k(b)\,\mathrm{conv}(x, V_k), \quad
+        h(b) = U\,\mathrm{relu}(W_{11} b + W_{12} r(x)).
+
+    The two forms, generated weights and a mixture of r + 1 maps that are
+    there once for all priors, give the same outputs, and what takes fewer
+    multiplications is computed. Per output channel, for A priors, P places
+    of the features and kernels of K numbers, these are :math:`A K P`, and
+    :math:`A K r` to generate the weights, for each image if they depend on
+    it; against :math:`(1 + r)(K + A) P`. So it is the mixture, roughly, where
+    A > r + 1.
 
     Args:
         in_channels (int): Channels of the feature.
         out_channels (int): Outputs of one prior, e.g. the number of classes.
         kernel_size (int): Size of the kernel, odd. Defaults to 3.
         hidden_channels (int): Hidden units ``m``. Defaults to 128.
-        rank (int, optional): Rank of :math:`W_2`. Defaults to None, a full
-            matrix, as in the paper.
+        rank (int, optional): Rank of :math:`W_2`. None is a full matrix, as
+            in the paper. Defaults to 8, with which no number of priors costs
+            more than with stock.
         data_dependent (bool): Whether the weights depend on the feature too,
             so that every image has its own. The average is over the whole
             feature map, padding included: what is detected in an image
@@ -69,13 +86,16 @@ class AnchorFunctionGenerator(BaseModule):
         code_map (Callable, optional): (A, 2) codes to those whose residual is
             generated for them, of the same shape. Defaults to None, the codes
             as they are.
+        form (str): 'weights', 'mixture', or 'cheaper', the one of the two
+            that takes fewer multiplications. Defaults to 'cheaper'.
         init_cfg (dict | list[dict], optional): Initialisation of the hidden
             layer and of :math:`W_2`. Defaults to PyTorch's own for linear
             layers, and zero for :math:`W_2`.
 
     Raises:
-        ValueError: ``kernel_size`` is not odd and positive, or
-            ``hidden_channels`` or ``rank`` not positive.
+        ValueError: ``kernel_size`` is not odd and positive,
+            ``hidden_channels`` or ``rank`` not positive, or ``form`` another
+            word.
     """
 
     def __init__(
@@ -84,10 +104,11 @@ class AnchorFunctionGenerator(BaseModule):
         out_channels: int,
         kernel_size: int = 3,
         hidden_channels: int = 128,
-        rank: int | None = None,
+        rank: int | None = 8,
         data_dependent: bool = False,
         output_map: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None,
         code_map: Callable[[Tensor], Tensor] | None = None,
+        form: str = 'cheaper',
         init_cfg: dict | list[dict] | None = dict(  # noqa: B006
             type='Kaiming',
             layer='Linear',
@@ -111,7 +132,10 @@ class AnchorFunctionGenerator(BaseModule):
             )
         if rank is not None and rank < 1:
             raise ValueError(f'rank must be a positive number, got {rank}')
+        if form not in FORMS:
+            raise ValueError(f'form must be one of {FORMS}, got {form!r}')
         self.rank = rank
+        self.form = form
         self.data_dependent = data_dependent
         self.output_map = output_map
         self.code_map = code_map
@@ -131,7 +155,6 @@ class AnchorFunctionGenerator(BaseModule):
         self.residual_layer = nn.Linear(  # W2, or V
             rank or hidden_channels, num_weights, bias=False
         )
-        self._cache = None
 
     def generate(self, codes: Tensor, pooled: Tensor | None = None) -> Tensor:
         """Weights of the anchor functions, in single precision or better.
@@ -147,25 +170,21 @@ class AnchorFunctionGenerator(BaseModule):
             of a prior are its kernel (out_channels, in_channels, k, k),
             flattened, and then its bias (out_channels).
         """
-        device = self.shared.weight.device
-        dtype = torch.promote_types(self.shared.weight.dtype, torch.float32)
         # Codes are logarithms of ratios of a few percent: bfloat16 merges
         # neighbours, so the generator stays out of autocast.
-        with _without_autocast(device.type):
+        with _without_autocast(self.shared.weight.device.type):
+            hidden = self._hidden(codes, pooled)
             shared = torch.cat(
                 [self.shared.weight.flatten(), self.shared.bias]
             )
-            known = codes if self.code_map is None else self.code_map(codes)
             theta = F.linear(
-                self._hidden(known.to(device, dtype), pooled),
-                self.residual_layer.weight.to(dtype),
-                shared.to(dtype),
+                hidden,
+                self.residual_layer.weight.to(hidden),
+                shared.to(hidden),
             )
         if self.output_map is None:
             return theta
-        scale, shift = (
-            part.to(theta)[..., None] for part in self.output_map(codes)
-        )
+        scale, shift = self._scale_and_shift(codes, theta)
         # (..., A, out_channels, n): a kernel, flattened, or a bias
         kernel, bias = (
             part.unflatten(-1, (len(self.shared.bias), -1))
@@ -174,9 +193,19 @@ class AnchorFunctionGenerator(BaseModule):
         parts = kernel * scale, bias * scale + shift
         return torch.cat([part.flatten(-2) for part in parts], dim=-1)
 
+    def _scale_and_shift(self, codes: Tensor, like: Tensor) -> list[Tensor]:
+        """What ``output_map`` gives of the codes, each (A, C, 1)."""
+        return [part.to(like)[..., None] for part in self.output_map(codes)]
+
     def _hidden(self, codes: Tensor, pooled: Tensor | None) -> Tensor:
-        """What W2 sees of the codes: (A, m or r), or (N, A, m or r)."""
-        hidden = F.linear(codes, self.code_layer.weight.to(codes))
+        """What W2, or V, sees of the codes: (A, m or r), or (N, A, m or r)."""
+        weight = self.code_layer.weight
+        if self.code_map is not None:
+            codes = self.code_map(codes)
+        codes = codes.to(
+            weight.device, torch.promote_types(weight.dtype, torch.float32)
+        )
+        hidden = F.linear(codes, weight.to(codes))
         if self.data_dependent:
             weight = self.feature_layer.weight.to(codes)
             hidden = hidden + F.linear(pooled.to(codes), weight)[:, None]
@@ -205,79 +234,124 @@ class AnchorFunctionGenerator(BaseModule):
                 f'{len(codes)}; the prior generator must have one stride for '
                 'every level of the neck'
             )
+        mixture = self.form == 'mixture'
+        if self.form == 'cheaper':
+            mixture = self._mixture_is_cheaper(feats, codes)
+        if mixture:
+            kernel, bias = self._basis()
+            return [
+                self._mix(_convolve(feat, kernel, bias), feat, code)
+                for feat, code in zip(feats, codes, strict=True)
+            ]
         if self.data_dependent:
             return [
                 self._convolve_per_image(feat, code)
                 for feat, code in zip(feats, codes, strict=True)
             ]
         return [
-            F.conv2d(
-                feat,
-                weight.to(feat.dtype),
-                bias.to(feat.dtype),
-                padding=self.shared.padding,
-            )
-            for feat, (weight, bias) in zip(
-                feats, self._level_weights(codes), strict=True
+            _convolve(feat, *weights)
+            for feat, weights in zip(
+                feats, self._generate_levels(codes), strict=True
             )
         ]
 
-    def train(self, mode: bool = True) -> 'AnchorFunctionGenerator':
-        """Also forgets the kept weights.
+    def _mixture_is_cheaper(
+        self, feats: Sequence[Tensor], codes: Sequence[Tensor]
+    ) -> bool:
+        """Whether it takes fewer multiplications, see the class."""
+        kernel = self.shared.weight[0].numel()
+        rank = self.residual_layer.in_features
+        places = [feat[:, 0].numel() for feat in feats]
+        outputs = sum(
+            len(code) * number
+            for code, number in zip(codes, places, strict=True)
+        )
+        generated = _distinct(codes).values()
+        if self.data_dependent:
+            generated = [*codes] * len(feats[0])
+        weights = kernel * (outputs + rank * sum(map(len, generated)))
+        return (1 + rank) * (kernel * sum(places) + outputs) < weights
 
-        An edit through ``Tensor.data``, as averaging hooks make one before
-        an evaluation, is invisible to PyTorch's version counters; the change
-        of mode that follows it is not.
-        """
-        self._cache = None
-        return super().train(mode)
+    def _basis(self) -> tuple[Tensor, Tensor]:
+        """Kernels and biases of theta* and of V, (1 + r) * C of them."""
+        kernels, biases = self._kernel_and_bias(self.residual_layer.weight.t())
+        shared = self.shared
+        kernels = kernels.reshape(-1, *shared.weight.shape[1:])
+        return (
+            torch.cat([shared.weight, kernels]),
+            torch.cat([shared.bias, biases.flatten()]),
+        )
+
+    def _mix(self, maps: Tensor, feat: Tensor, codes: Tensor) -> Tensor:
+        """Outputs of priors, (N, A * C, H, W), of the maps of the basis."""
+        num_imgs, _, height, width = maps.shape
+        channels, places = self.shared.out_channels, height * width
+        pooled = self._pool(feat) if self.data_dependent else None
+        with _without_autocast(maps.device.type):
+            mixing = F.pad(self._hidden(codes, pooled), (1, 0), value=1.0)
+            mixing = mixing.to(maps.dtype).expand(num_imgs, -1, -1)
+            terms = maps.unflatten(1, (-1, channels)).flatten(2)
+            out = mixing @ terms
+            if self.output_map is not None:
+                scale, shift = self._scale_and_shift(codes, out)
+                out = torch.addcmul(
+                    shift, out.unflatten(-1, (channels, places)), scale
+                )
+        return out.reshape(num_imgs, len(codes) * channels, height, width)
+
+    @staticmethod
+    def _pool(feat: Tensor) -> Tensor:
+        """r(x), (N, in_channels), in single precision or better."""
+        single = torch.promote_types(feat.dtype, torch.float32)
+        return feat.to(single).mean(dim=(2, 3))
 
     def _convolve_per_image(self, feat: Tensor, codes: Tensor) -> Tensor:
         """One grouped convolution, a group per image; shapes as in forward."""
         num_imgs, _, height, width = feat.shape
-        single = torch.promote_types(feat.dtype, torch.float32)
-        pooled = feat.to(single).mean(dim=(2, 3))
-        theta = self.generate(codes, pooled)
+        theta = self.generate(codes, self._pool(feat))
         weight, bias = self.split(theta.flatten(0, 1))
-        out = F.conv2d(
-            feat.reshape(1, -1, height, width),
-            weight.to(feat.dtype),
-            bias.to(feat.dtype),
-            padding=self.shared.padding,
-            groups=num_imgs,
+        out = _convolve(
+            feat.reshape(1, -1, height, width), weight, bias, groups=num_imgs
         )
         return out.reshape(num_imgs, -1, height, width)
 
-    def _level_weights(
-        self, codes: Sequence[Tensor]
-    ) -> list[tuple[Tensor, Tensor]]:
-        """Kernel and bias of every level, kept between evaluations."""
-        # Inference tensors count no versions: an edit would go unseen.
-        unseen = any(param.is_inference() for param in self.parameters())
-        if self.training or torch.is_grad_enabled() or unseen:
-            return self._generate_levels(codes)
-        key = self._cache_key(codes)
-        if self._cache is None or self._cache[0] != key:
-            # The aliases keep the storage in use, so that no new parameter
-            # can appear at an address that the key remembers.
-            aliases = [param.detach() for param in self.parameters()]
-            self._cache = key, self._generate_levels(codes), aliases
-        return self._cache[1]
+    def _load_from_state_dict(
+        self, state_dict: dict, prefix: str, *args
+    ) -> None:
+        """Take a full W2, of which the checkpoints before 0.3 are.
 
-    def _cache_key(self, codes: Sequence[Tensor]) -> list:
-        """What the generated weights depend on, in comparable form."""
-        params = [
-            (p.data_ptr(), p.dtype, p.device, p._version)
-            for p in self.parameters()
-        ]
-        return [code.tolist() for code in codes] + params
+        Raises:
+            ValueError: W2 is of another rank, which MMEngine would only log.
+        """
+        held = state_dict.get(f'{prefix}residual_layer.weight')
+        if held is not None:
+            full = f'{prefix}basis_layer.weight' not in state_dict
+            rank = None if full else held.shape[1]
+            if full and self.rank is not None:
+                print_log(
+                    f'The rank of the config, {self.rank}, gives way to the '
+                    'full W2 of the checkpoint.',
+                    logger='current',
+                )
+                self.rank = None
+                del self.basis_layer
+                # The same parameter, which an optimizer may already know.
+                weight = self.residual_layer.weight
+                self.residual_layer.in_features = held.shape[1]
+                weight.data = weight.new_empty(held.shape)
+            elif rank != self.rank:
+                raise ValueError(
+                    f'W2 of the checkpoint is of rank {rank} ({prefix}'
+                    f'residual_layer), and the config says {self.rank}: set '
+                    f'anchor_function=dict(rank={rank})'
+                )
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _generate_levels(
         self, codes: Sequence[Tensor]
     ) -> list[tuple[Tensor, Tensor]]:
         """Kernel and bias of every level; equal levels share one copy."""
-        keys = [str(code.tolist()) for code in codes]
-        distinct = dict(zip(keys, codes, strict=True))
+        distinct = _distinct(codes)
         numbers = [len(code) for code in distinct.values()]
         theta = self.generate(torch.cat(list(distinct.values())))
         # Parts are views: to gather the rows of every level would copy all
@@ -287,7 +361,7 @@ class AnchorFunctionGenerator(BaseModule):
             key: self.split(part)
             for key, part in zip(distinct, parts, strict=True)
         }
-        return [weights[key] for key in keys]
+        return [weights[str(code.tolist())] for code in codes]
 
     def split(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Weights of priors as those of one convolution for all of them.
@@ -307,6 +381,24 @@ class AnchorFunctionGenerator(BaseModule):
         """The two parts of (..., P) weights, each flattened."""
         kernel = self.shared.weight
         return theta.split([kernel.numel(), len(kernel)], dim=-1)
+
+
+def _distinct(codes: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Codes of the levels that differ from each other, by their numbers."""
+    return {str(code.tolist()): code for code in codes}
+
+
+def _convolve(
+    feat: Tensor, weight: Tensor, bias: Tensor, groups: int = 1
+) -> Tensor:
+    """A convolution that keeps the size of the map, in the map's precision."""
+    return F.conv2d(
+        feat,
+        weight.to(feat.dtype),
+        bias.to(feat.dtype),
+        padding=weight.shape[-1] // 2,
+        groups=groups,
+    )
 
 
 def _without_autocast(device: str) -> AbstractContextManager:

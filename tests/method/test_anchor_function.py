@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
+from torch.utils.flop_counter import FlopCounterMode
 
 IN, OUT, HIDDEN = 4, 3, 8
 
@@ -16,7 +17,7 @@ def build(dtype=torch.float32, **kwargs):
             type='AnchorFunctionGenerator',
             in_channels=IN,
             out_channels=OUT,
-            **{'hidden_channels': HIDDEN, **kwargs},
+            **{'hidden_channels': HIDDEN, 'rank': None, **kwargs},
         )
     ).to(dtype)
     generator.init_weights()
@@ -130,9 +131,10 @@ def test_refuses_hidden_channels(hidden_channels):
         build(hidden_channels=hidden_channels)
 
 
+@pytest.mark.parametrize('form', ['weights', 'mixture'])
 @pytest.mark.parametrize('data_dependent', [False, True])
-def test_equals_the_formula_and_its_gradient(data_dependent):
-    generator = build(torch.float64, data_dependent=data_dependent)
+def test_equals_the_formula_and_its_gradient(data_dependent, form):
+    generator = build(torch.float64, data_dependent=data_dependent, form=form)
     feat = torch.randn(2, IN, 5, 4, dtype=torch.float64, requires_grad=True)
     codes = torch.randn(6, 2, dtype=torch.float64)
     inputs = [feat, *generator.parameters()]
@@ -148,9 +150,12 @@ def test_equals_the_formula_and_its_gradient(data_dependent):
         torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.parametrize('form', ['weights', 'mixture'])
 @pytest.mark.parametrize('data_dependent', [False, True])
-def test_gradcheck(data_dependent):
-    generator = build(torch.float64, data_dependent=data_dependent)
+def test_gradcheck(data_dependent, form):
+    generator = build(
+        torch.float64, rank=2, data_dependent=data_dependent, form=form
+    )
     names, params = zip(*generator.named_parameters(), strict=True)
     feat = torch.randn(2, IN, 3, 3, dtype=torch.float64, requires_grad=True)
     codes = torch.randn(2, 2, dtype=torch.float64)
@@ -222,7 +227,7 @@ def test_data_dependent_weights_depend_on_the_image():
 
 
 def test_levels_of_equal_codes_are_generated_once(monkeypatch):
-    generator = build()
+    generator = build(form='weights')
     asked = []
     original = generator.generate
 
@@ -247,141 +252,112 @@ def test_levels_must_match():
         build()([torch.randn(1, IN, 4, 4)], [torch.randn(1, 2)] * 2)
 
 
-class TestKeptWeights:
-    """In evaluation the weights are kept while nothing changes."""
+def maps_of_boxes(codes):
+    """A scale and a shift of every output, that differ between priors."""
+    steps = torch.arange(1.0, OUT + 1)
+    return (codes[:, :1] * steps).exp(), codes.sum(1, keepdim=True) + steps
 
-    @pytest.fixture
-    def run(self, monkeypatch):
-        generator = build().eval()
-        feat = torch.randn(1, IN, 4, 4)
-        codes = torch.randn(3, 2)
-        original, calls = generator.generate, []
-        monkeypatch.setattr(
-            generator,
-            'generate',
-            lambda *args: calls.append(1) or original(*args),
-        )
 
-        def run(codes=codes, feat=feat):
-            with torch.no_grad():
-                out = generator([feat], [codes])[0]
-                fresh = plain_forward(
-                    generator, feat.to(generator.shared.weight.dtype), codes
-                )
-            torch.testing.assert_close(
-                out.double(), fresh.double(), rtol=1e-3, atol=1e-3
-            )
-            return len(calls)
+class TestForms:
+    """Generated weights and the mixture are two ways to the same outputs."""
 
-        run.generator, run.codes, run.feat = generator, codes, feat
-        return run
-
-    def test_nothing_changes(self, run):
-        assert (run(), run(), run()) == (1, 1, 1)
-
-    def test_equal_codes_in_another_tensor(self, run):
-        assert (run(), run(run.codes.clone())) == (1, 1)
-
-    def test_other_codes(self, run):
-        assert (run(), run(run.codes + 1), run(run.codes[:2])) == (1, 2, 3)
-
+    @pytest.mark.parametrize('number', [1, 9, 200])
+    @pytest.mark.parametrize('rank', [None, 2])
+    @pytest.mark.parametrize('output_map', [None, maps_of_boxes])
+    @pytest.mark.parametrize('data_dependent', [False, True])
     @pytest.mark.parametrize(
-        'name',
-        [
-            'shared.weight',
-            'shared.bias',
-            'code_layer.weight',
-            'residual_layer.weight',
-        ],
+        ('dtype', 'tolerance'), [(torch.float64, 1e-12), (torch.float32, 1e-5)]
     )
-    def test_a_parameter_changes_in_place(self, run, name):
-        first = run()
-        with torch.no_grad():
-            run.generator.get_parameter(name).add_(0.5)
-        assert (first, run()) == (1, 2)
-
-    def test_an_optimizer_steps(self, run):
-        first = run()
-        optimizer = torch.optim.SGD(run.generator.parameters(), lr=0.1)
-        run.generator([run.feat], [run.codes])[0].sum().backward()
-        optimizer.step()
-        assert run() == first + 2  # one with gradients, one anew
-
-    def test_a_checkpoint_is_loaded(self, run):
-        first = run()
-        run.generator.load_state_dict(build().state_dict())
-        assert (first, run()) == (1, 2)
-
-    def test_a_parameter_is_replaced(self, run):
-        first = run()
-        layer = run.generator.code_layer
-        layer.weight = torch.nn.Parameter(torch.randn_like(layer.weight))
-        assert (first, run()) == (1, 2)
-
-    def test_the_storage_of_a_parameter_is_replaced(self, run):
-        first = run()
-        layer = run.generator.code_layer
-        for count in range(2, 5):
-            layer.weight.data = torch.randn_like(layer.weight)
-            assert run() == count
-        assert first == 1
-
-    def test_dtype_changes(self, run):
-        first = run()
-        run.generator.double()
-        assert run(feat=run.feat.double()) == first + 1
-
-    def test_edits_through_data_with_a_change_of_mode(self, run):
-        """As MMEngine's EMAHook swaps parameters before evaluation."""
-        first = run()
-        run.generator.shared.weight.data.add_(1)
-        run.generator.eval()
-        assert (first, run()) == (1, 2)
-
-    def test_training_keeps_nothing(self, run):
-        run.generator.train()
-        assert (run(), run()) == (1, 2)
-
-    def test_with_gradients_nothing_is_kept(self, run):
-        run()
-        out = run.generator([run.feat], [run.codes])[0]
-        out.sum().backward()
-        assert run.generator.code_layer.weight.grad.abs().sum() > 0
-
-    def test_inference_mode(self, run):
-        with torch.inference_mode():
-            first = run()
-        assert (first, run()) == (1, 1)
-
-    def test_parameters_of_inference_mode(self):
-        with torch.inference_mode():
-            generator = build().eval()
-            feat = torch.randn(1, IN, 4, 4)
-            out = generator([feat], [torch.randn(2, 2)])[0]
-        assert out.shape == (1, 2 * OUT, 4, 4)
-
-    @torch.inference_mode()
-    def test_a_checkpoint_is_loaded_in_inference_mode(self, run):
-        first = run()
-        run.generator.load_state_dict(build().state_dict())
-        assert (first, run()) == (1, 2)
-
-    @torch.inference_mode()
-    def test_a_checkpoint_is_loaded_into_parameters_of_inference_mode(self):
-        generator, other = build().eval(), build().eval()
-        feat, codes = torch.randn(1, IN, 4, 4), torch.randn(2, 2)
-        generator([feat], [codes])
-        generator.load_state_dict(other.state_dict())
-        torch.testing.assert_close(
-            generator([feat], [codes])[0], plain_forward(other, feat, codes)
+    def test_same_outputs_and_gradients(
+        self, number, rank, output_map, data_dependent, dtype, tolerance
+    ):
+        functions = build(
+            dtype,
+            rank=rank,
+            output_map=output_map,
+            data_dependent=data_dependent,
         )
+        feats = [
+            torch.randn(2, IN, 5, 4, dtype=dtype, requires_grad=True),
+            torch.randn(2, IN, 3, 2, dtype=dtype, requires_grad=True),
+        ]
+        # Levels may hold other priors, and other numbers of them.
+        codes = [torch.randn(number, 2), torch.randn(number + 1, 2) / 2]
+        inputs = [*feats, *functions.parameters()]
+        results = {}
+        for form in ('weights', 'mixture'):
+            functions.form = form
+            outs = functions(feats, codes)
+            torch.manual_seed(0)
+            total = sum((out * torch.randn_like(out)).sum() for out in outs)
+            results[form] = *outs, *torch.autograd.grad(total, inputs)
+        for ours, theirs in zip(*results.values(), strict=True):
+            # relative to the largest: sums cancel
+            torch.testing.assert_close(
+                ours,
+                theirs,
+                rtol=0,
+                atol=tolerance * float(theirs.abs().max()),
+            )
+
+    @pytest.mark.parametrize('number', [1, 3, 4, 5, 9, 60])
+    @pytest.mark.parametrize('rank', [1, 3, None])
+    @pytest.mark.parametrize('size', [(1, 2), (12, 10)])
+    @pytest.mark.parametrize('data_dependent', [False, True])
+    def test_the_cheaper_one_is_computed(
+        self, number, rank, size, data_dependent
+    ):
+        functions = build(rank=rank, data_dependent=data_dependent).eval()
+        feats = [torch.randn(2, IN, *size)] * 2
+        codes = [torch.randn(number, 2)] * 2
+        flops = {}
+        for form in ('weights', 'mixture', 'cheaper'):
+            functions.form = form
+            with FlopCounterMode(display=False) as counter, torch.no_grad():
+                functions(feats, codes)
+            flops[form] = counter.get_total_flops()
+        # The counter sees the hidden layer, too, once a level or once for
+        # both: 2 (2 m + m r) multiplications a prior, and as many additions.
+        spare = 2 * number * (4 + IN) * HIDDEN * (2 + (rank or 0)) * 2
+        cheaper = min(flops['weights'], flops['mixture'])
+        assert flops['cheaper'] <= cheaper + spare
+        assert flops['cheaper'] in (flops['weights'], flops['mixture'])
+
+    def test_stock_numbers(self):
+        """RetinaNet's: K = 2304 and rank 8, with many places.
+
+        Weights are A K = 9 * 2304 = 20736 multiplications a place, and the
+        mixture (1 + 8)(2304 + 9) = 20817; of 10 priors 23040 and 20826.
+        """
+        functions = MODELS.build(
+            dict(
+                type='AnchorFunctionGenerator',
+                in_channels=256,
+                out_channels=1,
+            )
+        ).to('meta')
+        feat = torch.randn(1, 256, 100, 152, device='meta')
+        for number, mixture in ((9, False), (10, True)):
+            codes = torch.randn(number, 2)
+            assert functions._mixture_is_cheaper([feat], [codes]) == mixture
+
+    def test_a_batch_of_none(self):
+        for form in ('weights', 'mixture', 'cheaper'):
+            functions = build(rank=2, form=form, output_map=maps_of_boxes)
+            out = functions([torch.randn(0, IN, 4, 4)], [torch.randn(5, 2)])[0]
+            assert out.shape == (0, 5 * OUT, 4, 4)
+
+    def test_refuses_another(self):
+        with pytest.raises(ValueError, match="form must be .* got 'fast'"):
+            build(form='fast')
 
 
+@pytest.mark.parametrize('form', ['weights', 'mixture'])
 @pytest.mark.parametrize('data_dependent', [False, True])
 def test_bfloat16_autocast_keeps_the_generator_in_single_precision(
-    data_dependent,
+    data_dependent, form
 ):
-    generator = build(data_dependent=data_dependent)
+    generator = build(rank=2, data_dependent=data_dependent, form=form)
     feat, codes = torch.randn(2, IN, 6, 6), torch.randn(3, 2)
     exact = generator([feat], [codes])[0]
     with torch.autocast('cpu', torch.bfloat16):

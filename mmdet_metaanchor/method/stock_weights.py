@@ -1,0 +1,130 @@
+"""Weights of stock convolutions as anchor functions: the inverse of baking."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from .anchor_function import AnchorFunctionGenerator
+from .prior_generator import MetaAnchorGenerator
+
+
+def shared_codes(generator: MetaAnchorGenerator) -> Tensor:
+    """(A, 2) codes, which have to be the same at every level.
+
+    Raises:
+        ValueError: They are not.
+    """
+    codes = generator.codes()
+    for level, code in enumerate(codes):
+        if code.shape != codes[0].shape or not torch.allclose(
+            code, codes[0], rtol=0, atol=1e-5
+        ):
+            raise ValueError(
+                'a stock head shares its convolutions between levels, so '
+                'anchors must grow with the stride; the codes of level 0 are '
+                f'{codes[0].tolist()} and those of level {level} '
+                f'{code.tolist()}'
+            )
+    return codes[0]
+
+
+@torch.no_grad()
+def interpolate(
+    functions: AnchorFunctionGenerator,
+    codes: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+) -> tuple[dict[str, Tensor], float]:
+    r"""Parameters with which priors have the weights of a convolution.
+
+    Of all :math:`\theta_b = \theta^* + W_2\,\mathrm{relu}(W_{11} b) / \sqrt m`
+    that agree with the A given filters, and where none does with the least
+    squares of the differences, it is the one of the smallest :math:`W_2`. The
+    directions of :math:`W_{11}` are spread evenly over the plane of codes.
+    With a rank r, :math:`V U` is the best approximation of that rank,
+    nothing less where A <= r + 1. Data-dependent functions start with
+    :math:`W_{12} = 0`.
+
+    Args:
+        functions (AnchorFunctionGenerator): Whose parameters are sought. They
+            are not changed.
+        codes (Tensor): (A, 2) codes of the priors, log-space.
+        weight (Tensor): Kernel (A * C, in_channels, k, k).
+        bias (Tensor): (A * C,).
+
+    Returns:
+        tuple[dict[str, Tensor], float]: The parameters by name, and the
+        largest difference of a weight of a prior's from that of the
+        convolution, as a share of the largest weight.
+    """
+    number = len(codes)
+    kernels, biases = (
+        part.double().reshape(number, functions.shared.out_channels, -1)
+        for part in (weight, bias)
+    )
+    if functions.output_map is not None:
+        scale, shift = (
+            part.to(kernels)[..., None] for part in functions.output_map(codes)
+        )
+        kernels, biases = kernels / scale, (biases - shift) / scale
+    wanted = torch.cat([kernels.flatten(1), biases.flatten(1)], dim=1)
+
+    state = {
+        name: param.detach().clone()
+        for name, param in functions.named_parameters()
+    }
+    directions = state['code_layer.weight']
+    units = len(directions)
+    angles = torch.arange(units, dtype=torch.float64) * (2 * math.pi / units)
+    # as long as the rows of PyTorch's initialisation are on average
+    spread = torch.stack([angles.cos(), angles.sin()], dim=1) / 3**0.5
+    directions.copy_(spread)
+    if functions.data_dependent:
+        state['feature_layer.weight'].zero_()
+    hidden = (codes.double() @ spread.T).relu() / math.sqrt(units)
+
+    # theta* is a mean of the filters, whose weights follow from theirs in
+    # the solution of least norm; what is left lies in A - 1 dimensions.
+    lines = torch.cat([torch.ones_like(hidden[:, :1]), hidden], dim=1)
+    means = torch.linalg.pinv(lines)[0]
+    shared = (means / means.sum()) @ wanted
+    back = torch.linalg.pinv(hidden)
+    residual = back @ (wanted - shared)  # W2, transposed
+    if functions.rank is not None:
+        residual = _low_rank(state, hidden, back, residual, functions.rank)
+    else:
+        state['residual_layer.weight'].copy_(residual.T)
+        residual = hidden @ residual
+    kernel, rest = functions._kernel_and_bias(shared)
+    state['shared.weight'].copy_(kernel.view_as(state['shared.weight']))
+    state['shared.bias'].copy_(rest)
+    error = (shared + residual - wanted).abs().max() / wanted.abs().max()
+    return state, float(error)
+
+
+def _low_rank(
+    state: dict[str, Tensor],
+    hidden: Tensor,
+    back: Tensor,
+    residual: Tensor,
+    rank: int,
+) -> Tensor:
+    """Write U and V to the parameters; (A, P) the residuals they make.
+
+    U has rows as long as in the initialisation that the parameters hold, so
+    that U and V learn at the pace that they would learn at from there.
+    """
+    left, values, right = torch.linalg.svd(
+        hidden @ residual, full_matrices=False
+    )
+    kept = min(rank, int((values > 1e-9 * values[0]).sum()))
+    rows = (back @ left[:, :kept] * values[:kept]).T
+    # Without the factor that a full W2 is divided by: W2 = sqrt(m) V U.
+    rows = rows / math.sqrt(len(back))
+    mixing = state['basis_layer.weight']
+    lengths = mixing[:kept].double().norm(dim=1) / rows.norm(dim=1)
+    mixing[:kept] = (rows * lengths[:, None]).to(mixing)
+    basis = state['residual_layer.weight'].zero_()
+    basis[:, :kept] = (right[:kept].T / lengths).to(basis)
+    return left[:, :kept] * values[:kept] @ right[:kept]
