@@ -1,6 +1,5 @@
 """MetaHeadMixin: what every MetaAnchor head shares."""
 
-import logging
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -15,8 +14,7 @@ from .anchor_function import AnchorFunctionGenerator
 from .box_units import BoxUnits
 from .prior_generator import MetaAnchorGenerator
 from .shape_range import nearest, warn_of_untrained
-from .shapes import size_and_ratio
-from .stock_weights import interpolate, shared_codes
+from .stock_weights import adopt_stock
 
 # By the number that a checkpoint holds.
 BOX_FUNCTIONS = ('published', 'scaled', 'absolute')
@@ -66,6 +64,8 @@ class MetaHeadMixin:
     and the highest (log size, log ratio) of codes, jitter included, see
     :func:`size_and_ratio`; NaN where that is not known. Loading a checkpoint
     warns of priors beyond it.
+
+    A checkpoint of the stock head loads, too, see :func:`adopt_stock`.
 
     Args:
         *args: Arguments of the stock head, among them ``anchor_generator``,
@@ -308,61 +308,10 @@ class MetaHeadMixin:
         several = isinstance(self.num_base_priors, list)
         self.num_base_priors = numbers if several else numbers[0]
 
-    def _adopt_stock(self, state_dict: dict, prefix: str) -> None:
-        """Make the weights of a stock head those of this one, in place.
-
-        Raises:
-            ValueError: Their shapes are not those of the present priors.
-        """
-        functions = self.anchor_functions()
-        if not all(
-            f'{prefix}{name}.weight' in state_dict for name in functions
-        ):
-            return
-        codes = shared_codes(self.prior_generator)
-        worst = 0.0
-        for name, part in functions.items():
-            outputs, *kernel = part.shared.weight.shape
-            shape = len(codes) * outputs, *kernel
-            stock = []
-            for end, right in (('weight', shape), ('bias', shape[:1])):
-                stock.append(state_dict.pop(f'{prefix}{name}.{end}'))
-                if stock[-1].shape != right:
-                    raise ValueError(
-                        f'{prefix}{name}.{end} of the stock checkpoint has '
-                        f'the shape {tuple(stock[-1].shape)}, and {right} is '
-                        f'what {len(codes)} anchors of {outputs} outputs need'
-                    )
-            state, error = interpolate(part, codes, *stock)
-            worst = max(worst, error)
-            state_dict |= {
-                f'{prefix}{name}.{key}': value for key, value in state.items()
-            }
-        shapes = size_and_ratio(codes)
-        state_dict |= {
-            f'{prefix}standard_boxes': self.standard_boxes.clone(),
-            f'{prefix}box_form': self.box_form.clone(),
-            f'{prefix}shape_range': torch.stack(
-                [shapes.amin(0), shapes.amax(0)]
-            ),
-        }
-        sizes = self.prior_generator.base_shapes[0].tolist()
-        print_log(
-            'The checkpoint is of a stock head, and does not say what its '
-            'anchors were: its filters are taken for those of the anchors of '
-            f'the config, at stride {self.prior_generator.strides[0][0]} px '
-            '(w, h) = '
-            + ', '.join(f'({w:.1f}, {h:.1f})' for w, h in sizes)
-            + f'. The anchor functions agree with them within {worst:.1e} of '
-            'the largest weight.',
-            logger='current',
-            level=logging.INFO if worst < 1e-5 else logging.WARNING,
-        )
-
     def _load_from_state_dict(
         self, state_dict: dict, prefix: str, *args
     ) -> None:
-        self._adopt_stock(state_dict, prefix)
+        adopt_stock(self, state_dict, prefix)
         configured = self.prior_generator.standard_box, self.box_function
         old_key = prefix + 'standard_box'
         key, form_key, range_key = (

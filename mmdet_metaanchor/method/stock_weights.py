@@ -1,12 +1,15 @@
 """Weights of stock convolutions as anchor functions: the inverse of baking."""
 
+import logging
 import math
 
 import torch
-from torch import Tensor
+from mmengine.logging import print_log
+from torch import Tensor, nn
 
 from .anchor_function import AnchorFunctionGenerator
 from .prior_generator import MetaAnchorGenerator
+from .shapes import size_and_ratio
 
 
 def shared_codes(generator: MetaAnchorGenerator) -> Tensor:
@@ -27,6 +30,67 @@ def shared_codes(generator: MetaAnchorGenerator) -> Tensor:
                 f'{code.tolist()}'
             )
     return codes[0]
+
+
+def adopt_stock(head: nn.Module, state_dict: dict, prefix: str) -> None:
+    """Make a stock head's weights those of a MetaAnchor head, in place.
+
+    The priors of the head are taken for those that the stock head was
+    trained with: their anchor functions become its filters, see
+    :func:`interpolate`. A state that is not of a stock head is left as it is.
+
+    Args:
+        head (MetaHeadMixin): The head that is to load the state.
+        state_dict (dict): State of a detector.
+        prefix (str): What the names of the head's part of it begin with.
+
+    Raises:
+        ValueError: The shapes of the filters are not those that the priors
+            need, or the codes of the priors differ between levels.
+    """
+    functions = head.anchor_functions()
+    if any(f'{prefix}{name}.weight' not in state_dict for name in functions):
+        return
+    codes = shared_codes(head.prior_generator)
+    worst = 0.0
+    for name, part in functions.items():
+        outputs, *kernel = part.shared.weight.shape
+        filters = len(codes) * outputs
+        stock = []
+        for end, shape in (
+            ('weight', (filters, *kernel)),
+            ('bias', (filters,)),
+        ):
+            stock.append(state_dict.pop(f'{prefix}{name}.{end}'))
+            if stock[-1].shape != shape:
+                raise ValueError(
+                    f'{prefix}{name}.{end} of the stock checkpoint has the '
+                    f'shape {tuple(stock[-1].shape)}; {len(codes)} anchors of '
+                    f'{outputs} outputs, as configured, need {shape}'
+                )
+        state, error = interpolate(part, codes, *stock)
+        worst = max(worst, error)
+        for key, value in state.items():
+            state_dict[f'{prefix}{name}.{key}'] = value
+    shapes = size_and_ratio(codes)
+    state_dict[f'{prefix}standard_boxes'] = head.standard_boxes.clone()
+    state_dict[f'{prefix}box_form'] = head.box_form.clone()
+    state_dict[f'{prefix}shape_range'] = torch.stack(
+        [shapes.amin(0), shapes.amax(0)]
+    )
+    sizes = ', '.join(
+        f'({w:.1f}, {h:.1f})'
+        for w, h in head.prior_generator.base_shapes[0].tolist()
+    )
+    print_log(
+        'The checkpoint is of a stock head and does not hold its anchors: '
+        'they are taken to be those of the config, (w, h) = '
+        f'{sizes} px at stride {head.prior_generator.strides[0][0]} px. The '
+        f'anchor functions agree with its filters within {worst:.1e} of the '
+        'largest weight.',
+        logger='current',
+        level=logging.INFO if worst < 1e-5 else logging.WARNING,
+    )
 
 
 @torch.no_grad()
