@@ -107,16 +107,23 @@ def test_data_dependent(load_config):
     assert head.retina_reg.data_dependent
 
 
-def test_rank(load_config):
-    """W11, U and V, for classes and for boxes."""
-    meta = build(load_config(R50.format('3x3-rank8'))).bbox_head
+@pytest.mark.parametrize(
+    ('name', 'generated'),
+    [
+        # W11, U and V; and W11 and W2; for classes and for boxes
+        ('3x3', 2 * (2 * 128 + 128 * 8) + 8 * 84 * (256 * 9 + 1)),
+        ('3x3-published', 2 * (2 * 128) + 128 * 84 * (256 * 9 + 1)),
+    ],
+)
+def test_size_of_the_generator(load_config, name, generated):
+    head = build(load_config(R50.format(name))).bbox_head
     extra = sum(
         p.numel()
-        for part in (meta.retina_cls, meta.retina_reg)
+        for part in (head.retina_cls, head.retina_reg)
         for name, p in part.named_parameters()
         if not name.startswith('shared')
     )
-    assert extra == 2 * (2 * 128 + 128 * 8) + 8 * 84 * (256 * 9 + 1)
+    assert extra == generated
 
 
 @pytest.mark.parametrize('name', TWINS)

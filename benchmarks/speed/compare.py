@@ -102,7 +102,7 @@ def measure(
     cfg, model = build_variant(name, configs, settings.device)
     flops = None
     if 'inference' in runs:
-        flops = count_flops(make_run('inference', name, cfg, model, settings))
+        flops = count_flops(make_run('inference', cfg, model, settings))
     # Leave the GPU to the process that measures memory.
     torch.cuda.empty_cache()
     cell = dict(
@@ -114,8 +114,8 @@ def measure(
     if name == STOCK:
         return cell
     stock = build_model(configs[0], settings.device)
-    sides = [(STOCK, configs[0], stock), (name, cfg, model)]
-    for *_, side in sides:
+    sides = [(configs[0], stock), (cfg, model)]
+    for _, side in sides:
         set_precision(side, settings)
     for what in runs:
         both = [make_run(what, *side, settings) for side in sides]

@@ -66,7 +66,7 @@ def _measure_alone(
     peaks = {}
     # Inference comes first: training takes more, so its peak is its own.
     for what in VARIANTS[name].runs:
-        run = make_run(what, name, cfg, model, settings)
+        run = make_run(what, cfg, model, settings)
         if settings.device == 'cuda':
             torch.cuda.reset_peak_memory_stats()
         run()

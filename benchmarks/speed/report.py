@@ -195,14 +195,14 @@ noise, with {objects} objects each. Weights are random and hardly any score
 passes the threshold, so that suppression has next to nothing to do; the
 learning rate is 0, so that this stays so.
 
-- live: MetaAnchor, the weights generated anew at every inference
-- cached: the weights are kept between inferences, as by default; a training
-  step always generates them
+- default: MetaAnchor with W2 of rank 8, the weights generated for 9 priors and
+  a mixture of maps computed for more
+- rank4: with W2 of rank 4
+- full: with a full W2, as in the paper; the weights are generated every time
 - baked: the stock model that `tools/bake_anchors.py` makes
 - data-dependent: the weights depend on the image too
-- lean: the generator's last layer has rank 8
-- assigner: cached, trained with `FasterRCNNAssigner`
-- lean-assigner: both
+- assigner, rank4-assigner, data-dependent-assigner: trained with
+  `FasterRCNNAssigner`
 
 ## Time
 

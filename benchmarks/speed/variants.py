@@ -11,12 +11,13 @@ from mmengine.hub import get_config
 from torch import Tensor, nn
 
 from mmdet_metaanchor.export.bake import bake_anchors
-from mmdet_metaanchor.method.anchor_function import AnchorFunctionGenerator
 
 from .timing import build_model, inference, make_batch, training_step
 
-# Numbers of priors, and what the configs call their grids.
-GRIDS = {k * k: f'{k}x{k}' for k in (3, 5, 7, 9)}
+# Numbers of priors, and what the configs call their grids; a last one, larger
+# than any of theirs, is 7 scales of 23 ratios from 1/5 to 5.
+GRIDS = {k * k: f'{k}x{k}' for k in (3, 5, 7, 9)} | {161: '9x9'}
+MANY = dict(scales_per_octave=7, ratios=[5 ** (i / 11 - 1) for i in range(23)])
 RUNS = ('inference', 'training step')
 # COCO's train2017 has 860 001 objects in 118 287 images: 7.3 per image.
 OBJECTS = 7
@@ -30,8 +31,13 @@ class Variant(NamedTuple):
 
 
 STOCK = 'stock'
-# The rank of configs/meta_retinanet/*-rank8_*.
-LEAN = dict(bbox_head=dict(anchor_function=dict(rank=8)))
+
+
+def _function(**kwargs) -> dict:
+    """Changes to the generators of the head."""
+    return dict(bbox_head=dict(anchor_function=kwargs))
+
+
 # With the thresholds of stock RetinaNet.
 ASSIGNER = dict(
     train_cfg=dict(
@@ -43,20 +49,20 @@ ASSIGNER = dict(
         )
     )
 )
+# Detecting needs no assigner.
+TRAINING = ('training step',)
 VARIANTS = {
     STOCK: Variant({}),
-    # Weights are generated anew for every inference: the most it can cost.
-    'live': Variant({}, ('inference',)),
-    # Weights are kept between inferences: what users get.
-    'cached': Variant({}),
+    'default': Variant({}),
+    'rank4': Variant(_function(rank=4)),
+    'full': Variant(_function(rank=None)),
     'baked': Variant({}, ('inference',)),
-    'data-dependent': Variant(
-        dict(bbox_head=dict(anchor_function=dict(data_dependent=True)))
+    'data-dependent': Variant(_function(data_dependent=True)),
+    'assigner': Variant(ASSIGNER, TRAINING),
+    'rank4-assigner': Variant({**_function(rank=4), **ASSIGNER}, TRAINING),
+    'data-dependent-assigner': Variant(
+        {**_function(data_dependent=True), **ASSIGNER}, TRAINING
     ),
-    'lean': Variant(LEAN),
-    # Detecting needs no assigner.
-    'assigner': Variant(ASSIGNER, ('training step',)),
-    'lean-assigner': Variant({**LEAN, **ASSIGNER}, ('training step',)),
 }
 RIVALS = [name for name in VARIANTS if name != STOCK]
 
@@ -106,6 +112,8 @@ def read_configs(priors: int) -> tuple[Config, Config]:
         f'meta-retinanet_r50_fpn_{GRIDS[priors]}_1x_coco.py'
     )
     grid = ours.model.bbox_head.anchor_generator
+    if priors == 161:
+        grid.update(MANY)
     stock.model.bbox_head.anchor_generator.update(
         scales_per_octave=grid.scales_per_octave, ratios=grid.ratios
     )
@@ -138,14 +146,13 @@ def build_variant(
 
 
 def make_run(
-    what: str, name: str, cfg: Config, model: nn.Module, settings: Settings
+    what: str, cfg: Config, model: nn.Module, settings: Settings
 ) -> Callable[[], None]:
     """What is measured, once; the images are the same for all variants.
 
     Args:
         what (str): One of ``RUNS``.
-        name (str): One of ``VARIANTS``.
-        cfg (Config): Its config, for the optimizer.
+        cfg (Config): The config, for the optimizer.
         model (nn.Module): Its detector.
         settings (Settings): Sizes and device.
 
@@ -159,17 +166,7 @@ def make_run(
             make_batch(settings.image_size, settings.batch_size, OBJECTS),
             cfg.optim_wrapper,
         )
-    detect = inference(model, make_batch(settings.image_size, 1, OBJECTS))
-    if name != 'live':
-        return detect
-
-    def generate_and_detect() -> None:
-        for part in model.modules():
-            if isinstance(part, AnchorFunctionGenerator):
-                part.eval()  # forgets the kept weights
-        detect()
-
-    return generate_and_detect
+    return inference(model, make_batch(settings.image_size, 1, OBJECTS))
 
 
 def set_precision(model: nn.Module, settings: Settings) -> None:

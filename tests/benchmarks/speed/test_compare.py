@@ -27,7 +27,6 @@ from benchmarks.speed.variants import (
     read_configs,
     set_precision,
 )
-from mmdet_metaanchor.method.anchor_function import AnchorFunctionGenerator
 
 ROOT = Path(__file__).resolve().parents[3]
 SETTINGS = Settings((64, 96), 1, 2)
@@ -58,7 +57,7 @@ def no_process(monkeypatch):
 
 def build(name, configs):
     cfg, model = build_variant(name, configs, 'cpu')
-    return model, make_run('inference', name, cfg, model, SETTINGS)
+    return model, make_run('inference', cfg, model, SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +77,7 @@ def test_stock_and_ours_have_the_grid_of_the_paper(priors, ratios):
 
 def test_parameters_of_the_full_generator(configs):
     stock, _ = build('stock', configs)
-    ours, _ = build('cached', configs)
+    ours, _ = build('full', configs)
     # Stock has THETA for every prior. Ours has theta*, W2 and, for classes
     # and deltas each, W11.
     assert count_parameters(ours) - count_parameters(stock) == (
@@ -87,16 +86,14 @@ def test_parameters_of_the_full_generator(configs):
 
 
 def test_operations_of_the_generator(configs):
-    stock, cached, live = (
-        count_flops(build(name, configs)[1])
-        for name in ('stock', 'cached', 'live')
+    stock, full = (
+        count_flops(build(name, configs)[1]) for name in ('stock', 'full')
     )
-    assert cached == stock
     # W11 twice, and W2, for every prior; 2 operations for every number. Then D
     # of its code and s of its excess, each by m and n, which are (4, 2).
     generated = 2 * 2 * HIDDEN + HIDDEN * THETA
     known = 2 * 2 * (4 * 2)
-    assert live - cached == 2 * PRIORS * (generated + known)
+    assert full - stock == 2 * PRIORS * (generated + known)
 
 
 def test_baked_is_a_stock_model(configs):
@@ -106,38 +103,21 @@ def test_baked_is_a_stock_model(configs):
     assert count_parameters(baked) == count_parameters(stock)
 
 
-@pytest.mark.parametrize(('name', 'calls'), [('live', 3), ('cached', 1)])
-def test_generated_anew_only_if_live(configs, name, calls, monkeypatch):
-    model, run = build(name, configs)
-    made = []
-    generate = AnchorFunctionGenerator.generate
-
-    def count(self, codes, pooled=None):
-        made.append(self)
-        return generate(self, codes, pooled)
-
-    monkeypatch.setattr(AnchorFunctionGenerator, 'generate', count)
-    for _ in range(3):
-        run()
-    assert made.count(model.bbox_head.retina_cls) == calls
-    assert made.count(model.bbox_head.retina_reg) == calls
-
-
 def test_a_training_step_trains_nothing(configs):
-    cfg, model = build_variant('cached', configs, 'cpu')
+    cfg, model = build_variant('default', configs, 'cpu')
     before = [param.clone() for param in model.parameters()]
     gradients = []
     model.bbox_head.retina_cls.residual_layer.weight.register_hook(
         gradients.append
     )
-    make_run('training step', 'cached', cfg, model, SETTINGS)()
+    make_run('training step', cfg, model, SETTINGS)()
     assert gradients[0].any()
     for old, new in zip(before, model.parameters(), strict=True):
         assert torch.equal(old, new)
 
 
 @pytest.mark.parametrize(
-    ('name', 'rank'), [('assigner', None), ('lean-assigner', 8)]
+    ('name', 'rank'), [('assigner', 8), ('rank4-assigner', 4)]
 )
 def test_assigner_is_ours_with_the_thresholds_of_stock(configs, name, rank):
     stock, _ = build_variant('stock', configs, 'cpu')
@@ -150,7 +130,7 @@ def test_assigner_is_ours_with_the_thresholds_of_stock(configs, name, rank):
 
 
 def test_bf16_is_of_the_network_alone(configs):
-    cfg, model = build_variant('cached', configs, 'cpu')
+    cfg, model = build_variant('default', configs, 'cpu')
     kinds = []
     model.bbox_head.cls_convs.register_forward_hook(
         lambda module, inputs, output: kinds.append(output.dtype)
@@ -162,7 +142,7 @@ def test_bf16_is_of_the_network_alone(configs):
     set_precision(model, settings)
     for what in RUNS:
         kinds.clear()
-        make_run(what, 'cached', cfg, model, settings)()
+        make_run(what, cfg, model, settings)()
         # The hook of set_precision came last.
         assert set(kinds) == {torch.bfloat16}
         outputs = model.bbox_head([torch.ones(1, 8, 2, 2)] * 5)
@@ -186,7 +166,7 @@ def test_measures_every_pair_of_every_run(configs, no_process, name):
 def test_memory_of_a_process_of_its_own(configs):
     held = bytearray(10**9)
     held[::4096] = b'1' * len(held[::4096])  # every page is there
-    peaks = peak_memory('cached', configs[1], SETTINGS)
+    peaks = peak_memory('default', configs[1], SETTINGS)
     assert list(peaks) == list(RUNS)
     assert 0 < peaks['inference'] <= peaks['training step']
     # Python and the libraries take about 0.5 GB, the model next to nothing:
@@ -205,7 +185,7 @@ def test_goes_on_after_an_interruption(tmp_path, monkeypatch):
 
     def run(settings=SETTINGS):
         return compare.compare_variants(
-            path, [9, 25], ['live', 'lean'], settings, lambda number: None
+            path, [9, 25], ['default', 'full'], settings, lambda number: None
         )
 
     path = tmp_path / 'new' / 'speed.json'
@@ -219,7 +199,7 @@ def test_goes_on_after_an_interruption(tmp_path, monkeypatch):
     labels = [
         f'{number} priors, {name}'
         for number in (9, 25)
-        for name in ('stock', 'live', 'lean')
+        for name in ('stock', 'default', 'full')
     ]
     measured.remove('the interruption')
     assert measured == labels
