@@ -146,6 +146,13 @@ variants = {
         for kind in twins
     },
     'default': dict(detector='default', data='digits', settings={}),
+    'default-full': dict(
+        detector='default',
+        data='digits',
+        settings=dict(
+            model=dict(bbox_head=dict(anchor_function=dict(rank=None)))
+        ),
+    ),
     **{
         f'{k}-zero-loss': _vary(k, model=without_sizes, epochs=10)
         for k in twins
@@ -309,7 +316,11 @@ tables = dict(
                     for test in ('clustered', *list(grids)[1:])
                 ),
             ]
-            for label, name in (('as above', base), ('defaults', 'default'))
+            for label, name in (
+                ('as above', base),
+                ('defaults', 'default'),
+                ('defaults, with a full W2', 'default-full'),
+            )
         ],
         versus='row',
         check=['defaults', '9x9'],

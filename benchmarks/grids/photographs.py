@@ -37,9 +37,11 @@ settings = dict(
     val_dataloader=dict(num_workers=1),
     test_dataloader=dict(num_workers=1),
 )
-# Version 0.2: the paper's box functions, without jitter.
+# Version 0.2: the form of the paper, without jitter.
 before = dict(
-    box_function='published', anchor_generator=dict(jitter=0.0, anneal=0.0)
+    box_function='published',
+    anchor_function=dict(rank=None),
+    anchor_generator=dict(jitter=0.0, anneal=0.0),
 )
 kinds = dict(
     stock=dict(detector='stock', settings=settings),

@@ -29,7 +29,7 @@ ESSENTIAL = (
 LOCAL = ('data_root', 'ann_file', 'num_workers', 'persistent_workers')
 # Values of options that came later, which do what was done without them:
 # with these, a record that was made before is of the same settings.
-AS_BEFORE = (('box_function', 'published'), ('anneal', 0.0))
+AS_BEFORE = (('box_function', 'published'), ('anneal', 0.0), ('rank', None))
 
 
 class Grid:
@@ -236,10 +236,16 @@ def _digest_annotations(dataset: dict) -> str | None:
 def _without_local(value):
     """A nested value without what is ``LOCAL``, or ``AS_BEFORE``."""
     if isinstance(value, dict):
-        return {
-            key: _without_local(item)
+        rest = {
+            key: (item, _without_local(item))
             for key, item in value.items()
             if key not in LOCAL and (key, item) not in AS_BEFORE
+        }
+        # A dict that held nothing else was not there before.
+        return {
+            key: new
+            for key, (old, new) in rest.items()
+            if new != {} or not old
         }
     if isinstance(value, (list, tuple)):
         return [_without_local(item) for item in value]

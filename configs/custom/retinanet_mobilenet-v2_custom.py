@@ -10,5 +10,10 @@ model = dict(
         norm_eval=True,
         init_cfg=dict(type='Pretrained', checkpoint='data/mobilenet_v2.pth'),
     ),
-    neck=dict(in_channels=[24, 32, 96, 1280]),
+    # Without a norm the maps grow to a deviation of 20 to 50, and some
+    # trainings get stuck.
+    neck=dict(
+        in_channels=[24, 32, 96, 1280],
+        norm_cfg=dict(type='GN', num_groups=8),
+    ),
 )
