@@ -7,7 +7,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from .anchor_function import AnchorFunctionGenerator
+from .anchor_weights import AnchorWeights
 from .prior_generator import MetaAnchorGenerator
 from .shapes import size_and_ratio
 
@@ -95,7 +95,7 @@ def adopt_stock(head: nn.Module, state_dict: dict, prefix: str) -> None:
 
 @torch.no_grad()
 def interpolate(
-    functions: AnchorFunctionGenerator,
+    functions: AnchorWeights,
     codes: Tensor,
     weight: Tensor,
     bias: Tensor,
@@ -111,7 +111,7 @@ def interpolate(
     :math:`W_{12} = 0`.
 
     Args:
-        functions (AnchorFunctionGenerator): Whose parameters are sought. They
+        functions (AnchorWeights): Whose parameters are sought. They
             are not changed.
         codes (Tensor): (A, 2) codes of the priors, log-space.
         weight (Tensor): Kernel (A * C, in_channels, k, k).
@@ -160,7 +160,7 @@ def interpolate(
     else:
         state['residual_layer.weight'].copy_(residual.T)
         residual = hidden @ residual
-    kernel, rest = functions._kernel_and_bias(shared)
+    kernel, rest = functions.kernel_and_bias(shared)
     state['shared.weight'].copy_(kernel.view_as(state['shared.weight']))
     state['shared.bias'].copy_(rest)
     error = (shared + residual - wanted).abs().max() / wanted.abs().max()
