@@ -27,6 +27,8 @@ ESSENTIAL = (
 )
 # ... without that in which machines differ.
 LOCAL = ('data_root', 'ann_file', 'num_workers', 'persistent_workers')
+# Of a variant's definition: what its training begins with, if anything is.
+BEGIN = ('start', 'trained')
 # Values of options that came later, which do what was done without them:
 # with these, a record that was made before is of the same settings.
 AS_BEFORE = (('box_function', 'published'), ('anneal', 0.0), ('rank', None))
@@ -44,7 +46,10 @@ class Grid:
       arguments of :func:`make_digits` where the digits are to be made;
     - ``anchors``, by name: what :func:`customize_anchors` takes;
     - ``variants``, by name: ``dict(detector=, data=, settings=)``, the last
-      one being what a config that inherits from the detector's would hold;
+      one being what a config that inherits from the detector's would hold.
+      With ``start``, another variant, the training begins with the checkpoint
+      of that one, of the same seed; and with ``trained=False`` there is no
+      training, and that checkpoint is tested;
     - ``tables``, by name: ``title``, ``columns``, ``rows``, lists of a label
       and one cell per column, ``versus`` ('column' or 'row': the first of them
       is what differences are to) and ``check``, row and column of the cell
@@ -124,6 +129,9 @@ class Grid:
         """The trainings that the tables need, in their order."""
         tests = {}
         for cell in self.cells():
+            start = self.variants[cell.variant].get('start')
+            if start:
+                tests.setdefault(start, {})
             tests.setdefault(cell.variant, {})[cell.test] = None
         return [
             Run(variant, seed, tuple(tests[variant]))
@@ -174,6 +182,7 @@ class Grid:
                 data=self.data[definition['data']].get('make'),
                 settings=_without_local(definition.get('settings', {})),
                 digest=digest(text.encode()),
+                **{k: v for k, v in definition.items() if k in BEGIN},
             )
         )
         return self._settings[variant]
@@ -237,16 +246,13 @@ def _without_local(value):
     """A nested value without what is ``LOCAL``, or ``AS_BEFORE``."""
     if isinstance(value, dict):
         rest = {
-            key: (item, _without_local(item))
+            key: _without_local(item)
             for key, item in value.items()
             if key not in LOCAL and (key, item) not in AS_BEFORE
         }
-        # A dict that held nothing else was not there before.
-        return {
-            key: new
-            for key, (old, new) in rest.items()
-            if new != {} or not old
-        }
+        if rest.get('anchor_function') == {}:  # it held a rank of None
+            del rest['anchor_function']
+        return rest
     if isinstance(value, (list, tuple)):
         return [_without_local(item) for item in value]
     return value

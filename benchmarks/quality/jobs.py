@@ -107,6 +107,7 @@ class Jobs:
                 work in ``work_dir``.
         """
         waiting = [run for run in runs if not self.is_done(run)]
+        waves = self._waves(waiting)
         names = (name for run in waiting for name in self._data(run))
         for name in dict.fromkeys(names):
             self._make(name)
@@ -125,28 +126,54 @@ class Jobs:
         ):
             processes = Processes(number, self.gpus, lock)
             try:
-                futures = {
-                    pool.submit(
-                        self._do, run, processes, bar.follow(str(run))
-                    ): run
-                    for run in waiting
-                }
-                while futures:
-                    # With a timeout, so that Ctrl-C is heard.
-                    done, _ = wait(futures, 1, FIRST_COMPLETED)
-                    for future in done:
-                        run = futures.pop(future)
-                        error = future.exception()
-                        if error is None:
-                            bar.done(str(run), *future.result())
-                        else:
-                            failures.append(f'{run}: {error}')
-                            bar.failed(str(run), str(error))
+                for wave in waves:
+                    futures = {
+                        pool.submit(
+                            self._do, run, processes, bar.follow(str(run))
+                        ): run
+                        for run in wave
+                    }
+                    while futures:
+                        # With a timeout, so that Ctrl-C is heard.
+                        done, _ = wait(futures, 1, FIRST_COMPLETED)
+                        for future in done:
+                            run = futures.pop(future)
+                            error = future.exception()
+                            if error is None:
+                                bar.done(str(run), *future.result())
+                            else:
+                                failures.append(f'{run}: {error}')
+                                bar.failed(str(run), str(error))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 processes.stop()
                 raise
         return failures
+
+    def _waves(self, waiting: Sequence[Run]) -> list[list[Run]]:
+        """Runs that others start from, or that start from none; the others.
+
+        Raises:
+            ValueError: What a run starts from is neither here nor among them.
+        """
+        waves = [[], []]
+        for run in waiting:
+            start = self._start(run)
+            waves[start is not None].append(run)
+            if start is None or is_trained(start):
+                continue
+            if start.name not in [other.name for other in waiting]:
+                raise ValueError(
+                    f'{run} starts from {start}, where no training is; copy '
+                    f'that folder here, or remove {start.name}.json from '
+                    f'{self.results} to train it anew'
+                )
+        return waves
+
+    def _start(self, run: Run) -> Path | None:
+        """Folder of the training that a run starts from, if it does."""
+        start = self.grid.variants[run.variant].get('start')
+        return self.work_dir / f'{start}_seed{run.seed}' if start else None
 
     def _settings(self, run: Run) -> dict:
         return dict(self.grid.settings(run.variant), gpus=self.gpus)
@@ -184,12 +211,17 @@ class Jobs:
         """Train and test; the record, and the seconds that this took."""
         began = time.monotonic()
         folder = self.work_dir / run.name
-        if self._path(run).is_file() and not is_trained(folder):
+        trains = self.grid.variants[run.variant].get('trained', True)
+        start = self._start(run)
+        if trains and self._path(run).is_file() and not is_trained(folder):
             raise ValueError(
                 f'{self._path(run)} lacks tests that the tables ask for, and '
                 f'what was trained is not in {folder}; copy that folder '
                 'here, or remove the file to train anew'
             )
+        begin = {}
+        if start is not None:
+            begin = dict(load_from=str(last_checkpoint(start)))
         config = self._config(run)
         config.parent.mkdir(exist_ok=True)
         config.write_text(
@@ -198,16 +230,20 @@ class Jobs:
                 randomness=dict(seed=run.seed),
                 # MMEngine removes one before it writes the next.
                 default_hooks=dict(checkpoint=dict(max_keep_ckpts=2)),
+                **begin,
             )
         )
-        training = self._train(run, config, folder, processes, follow)
+        training = dict(seconds=0.0)
+        if trains:
+            training = self._train(run, config, folder, processes, follow)
         trained = time.monotonic()
+        folder.mkdir(exist_ok=True)  # there, if something was trained
         out = folder / 'tests.json'
         follow('testing')
         processes.call(
             [sys.executable, '-m', f'{__package__}.evaluate']
             + [str(self.grid.path), json.dumps(run), str(config)]
-            + [str(last_checkpoint(folder)), str(out)],
+            + [str(last_checkpoint(folder if trains else start)), str(out)],
             {},  # every test has its own
             folder / 'test.log',
             follow,

@@ -55,11 +55,15 @@ class Progress(ExitStack):
         left = self.total - self.number
         mean = sum(self.seconds) / len(self.seconds)
         rest = mean * left / min(self.side_by_side, max(left, 1)) / 60
-        score = next(iter(record['tests'].values()))['metrics']['mAP']
+        scores = [
+            f'{100 * test["metrics"]["mAP"]:.1f} mAP'
+            for test in record['tests'].values()
+        ]
+        score = scores[0] if scores else 'trained, for others to start from'
         clock = time.strftime('%H:%M')
         self.console.print(
             f'{clock} [{self.number}/{self.total}] {name}: '
-            f'{100 * score:.1f} mAP, {seconds / 60:.1f} min; about '
+            f'{score}, {seconds / 60:.1f} min; about '
             f'{rest:.0f} min left',
             highlight=False,
             markup=False,

@@ -18,6 +18,18 @@ def check_grid(grid) -> None:
         _has(grid, variant, ('detector', 'data'), f'variant {name}')
         known(grid, 'detectors', variant['detector'], name)
         known(grid, 'data', variant['data'], name)
+        if 'start' in variant:
+            known(grid, 'variants', variant['start'], name)
+            if 'start' in grid.variants[variant['start']]:
+                raise ValueError(
+                    f'{name!r} starts from {variant["start"]!r}, which has a '
+                    f'start of its own, in {grid.path}'
+                )
+        elif not variant.get('trained', True):
+            raise ValueError(
+                f'{name!r} of {grid.path} is neither trained nor has it a '
+                'start'
+            )
     for name, data in grid.data.items():
         if 'make' in data and 'DIGITS_ROOT' not in data.get('env', {}):
             raise ValueError(

@@ -232,6 +232,8 @@ def site(model, tmp_path, tiny_data):
     stock = Config.fromfile(CONFIGS / 'retinanet_r18-w32_custom.py')
     state = MODELS.build(stock.model).state_dict()
     torch.save(dict(state_dict=state, meta=meta), tmp_path / 'stock.pth')
+    state = {k: v for k, v in state.items() if 'bbox_head' not in k}
+    torch.save(state, tmp_path / 'headless.pth')
     (tmp_path / 'text.jpg').write_text('no image')
     (tmp_path / 'empty.jpg').touch()
     write_anchors(tmp_path / 'listed.json', LISTED)
@@ -276,7 +278,7 @@ def test_tool(site, tiny_data, image):
     ('kind', 'words', 'message'),
     [
         ('retinanet', ['stock.pth', 'IMAGE'], 'no MetaAnchor head'),
-        ('meta-retinanet', ['stock.pth', 'IMAGE'], 'does not fit'),
+        ('meta-retinanet', ['headless.pth', 'IMAGE'], 'does not fit'),
         ('meta-retinanet', ['no.pth', 'IMAGE'], 'no.pth does not exist'),
         ('meta-retinanet', ['meta.pth', 'no.jpg'], 'no.jpg does not exist'),
         ('meta-retinanet', ['meta.pth', 'text.jpg'], 'text.jpg is not an'),

@@ -172,6 +172,8 @@ def test_an_option_that_came_later_leaves_records_valid(make_grid):
         ("box_function='scaled', anchor_generator=dict()", False),
         ('anchor_generator=dict(anneal=0.0)', True),
         ('anchor_generator=dict(anneal=0.5)', False),
+        ('anchor_function=dict(rank=None), anchor_generator=dict()', True),
+        ('anchor_function=dict(rank=8), anchor_generator=dict()', False),
     ):
         model = f'model=dict(bbox_head=dict({line}))'
         other = make_grid(GRID.replace('size=2', f'size=2, {model}'))

@@ -254,3 +254,73 @@ def test_a_verdict(now, holds):
     """20 + 4.303 * 10 * sqrt(4 / 3) = 69.7; see test_figures.py for 4.303."""
     verdict = Verdict('t', 'r', 'x', [10.0, 20.0, 30.0], now)
     assert verdict.holds is holds
+
+
+class TestStarts:
+    """Variants that begin with the checkpoint of another one."""
+
+    TEXT = (
+        GRID.replace(
+            "variants = dict(a=dict(detector='meta', data='near'))",
+            'variants = dict(\n'
+            "    a=dict(detector='meta', data='near'),\n"
+            "    b=dict(detector='meta', data='near', start='a'),\n"
+            "    c=dict(detector='meta', data='near', start='a',\n"
+            '           trained=False),\n'
+            ')',
+        )
+        .replace('seeds = [0, 1, 2]', 'seeds = [0, 1]')
+        .replace("['r', 'a', ['a', 'far', 'one']]", "['r', 'b', 'c']")
+    )
+
+    def test_begin_with_the_checkpoint_of_their_seed(self, make_jobs, trainer):
+        jobs = make_jobs(self.TEXT, number=2)
+        runs = jobs.grid.runs()
+        # Nothing is asked of a, but others start from it.
+        assert [run.name for run in runs] == [
+            f'{name}_seed{seed}' for name in 'abc' for seed in (0, 1)
+        ]
+        assert jobs.run(runs) == []
+        trained = [
+            Path(command[command.index('--work-dir') + 1]).name
+            for command in trainer.trainings()
+        ]
+        assert sorted(trained[:2]) == ['a_seed0', 'a_seed1']
+        assert sorted(trained[2:]) == ['b_seed0', 'b_seed1']
+        for seed in (0, 1):
+            start = str(Path(f'work/a_seed{seed}/epoch_2.pth').resolve())
+            config = Path(f'work/configs/b_seed{seed}.py').read_text()
+            assert f'load_from = {start!r}' in config
+            (tested,) = (
+                command[-2]
+                for training, command, _ in trainer.calls
+                if not training and f'["c", {seed}' in command[4]
+            )
+            assert tested == start
+
+    def test_a_start_that_is_elsewhere(self, make_jobs, trainer):
+        jobs = make_jobs(self.TEXT)
+        jobs.run([run for run in jobs.grid.runs() if run.variant == 'a'])
+        Path('work').rename('lost')
+        again = make_jobs(self.TEXT)
+        with pytest.raises(
+            ValueError, match='b, seed 0 starts from .*a_seed0'
+        ):
+            again.run(again.grid.runs())
+
+    @pytest.mark.parametrize(
+        ('old', 'new', 'message'),
+        [
+            ("start='a')", "start='x')", "'b' asks for 'x'"),
+            (
+                "'near', start='a',",
+                "'near', start='b',",
+                "'c' starts from 'b'",
+            ),
+            ("start='a',\n", '', 'neither trained nor has it a start'),
+        ],
+    )
+    def test_refused(self, make_jobs, old, new, message):
+        assert old in self.TEXT
+        with pytest.raises(ValueError, match=message):
+            make_jobs(self.TEXT.replace(old, new))
