@@ -72,12 +72,12 @@ def cluster_anchors(
     A box of size s, the square root of its area, belongs to the level whose
     standard box has the nearest size in log-space. Boxes are measured in
     units of the standard box of their level, clustered, and measured in px
-    again at every level. Anchors of sizes and ratios far from those that a
-    model was trained with bring nothing, or are guessed
-    (:class:`.method.meta_head.MetaHeadMixin`); so a box beyond what it serves
-    counts as the nearest one within, and a warning says how many boxes that
-    leaves without an anchor that fits. Of more than 20 000 sizes a random part
-    is clustered.
+    again at every level. Anchors of sizes and ratios beyond those that a model
+    was trained with bring nothing, or are guessed
+    (:class:`.method.meta_head.MetaHeadMixin`); so a box beyond them counts as
+    the nearest one within, and a warning says how many boxes that leaves
+    without an anchor that fits. Of more than 20 000 sizes a random part is
+    clustered.
 
     Args:
         sizes (ndarray): (n, 2) sizes (w, h) in px.
@@ -130,15 +130,15 @@ def cluster_anchors(
 
 
 def _within(codes: Tensor, shape_range: Tensor) -> Tensor:
-    """Codes, (n, 2), moved into the sizes and ratios that are served."""
+    """Codes, (n, 2), moved into a range of sizes and ratios."""
     within = nearest(codes, shape_range)
     iou = _shape_iou(codes.exp().numpy(), within.exp().numpy())
     lost = int((iou < SERVED).sum())
     if lost:
         print_log(
             f'{lost} of {len(codes)} boxes have an IoU below {SERVED} with '
-            'every shape that the model serves, so that no anchor within '
-            'fits them. To go beyond, use beyond_range=True or '
+            'every shape that the model is trained with, so that no anchor '
+            'within fits them. To go beyond, use beyond_range=True or '
             '--beyond-range.',
             logger='current',
             level=logging.WARNING,

@@ -53,10 +53,9 @@ class MetaHeadMixin:
       are in units of the standard box, too: with R = 0 all priors of a cell
       predict the same box.
 
-    Here p is b within the sizes and ratios that were trained, and
-    :data:`.shape_range.MARGIN` beyond them, and else the nearest such code: a
-    prior farther out detects what that one detects, with the same scores and
-    boxes. As published, it is extrapolated.
+    Here p is b where shapes like it were trained, and else the nearest of
+    those: a prior beyond them detects what the nearest that was trained
+    detects, with the same scores and boxes. As published, it is extrapolated.
 
     The buffer ``box_form`` tells of it in the checkpoint; one without it is of
     version 0.1 or 0.2, 'published'. Loading it sets ``box_function``.
@@ -167,7 +166,7 @@ class MetaHeadMixin:
         return scale, shift
 
     def trained_codes(self, codes: Tensor) -> Tensor:
-        """Codes, (A, 2), or the nearest ones that the head serves."""
+        """Codes, (A, 2), or the nearest ones that were trained."""
         if self.training or self.box_function == 'published':
             return codes
         return nearest(codes, self.shape_range.to(codes))

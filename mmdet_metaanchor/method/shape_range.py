@@ -1,4 +1,4 @@
-"""Which shapes a model serves: those of its training, and a margin."""
+"""Which shapes a training has seen, and a warning of others."""
 
 import logging
 
@@ -9,49 +9,38 @@ from torch import Tensor
 from .prior_generator import MetaAnchorGenerator
 from .shapes import height_and_width, size_and_ratio
 
-# How far beyond the trained sizes and ratios anchor functions still hold, in
-# log-space: a factor of 1.28. docs/training.md has what was tried.
-MARGIN = 0.25
 # In log-space: a thousandth is rounding, and no other shape.
 TOLERANCE = 1e-3
 
 
-def served(shape_range: Tensor) -> Tensor:
-    """The sizes and ratios of a training, and ``MARGIN`` on each side."""
-    return shape_range + shape_range.new_tensor([[-MARGIN], [MARGIN]])
-
-
 def beyond(codes: Tensor, shape_range: Tensor) -> Tensor:
-    """How far shapes lie outside of what a model serves.
+    """How far shapes lie outside of a range.
 
     Args:
         codes (Tensor): (A, 2) codes, log-space.
         shape_range (Tensor): (2, 2), the lowest and the highest (log size,
-            log ratio) that were trained; ``MARGIN`` beyond them is served,
-            too. NaN where there is no limit.
+            log ratio); NaN where there is no limit.
 
     Returns:
-        Tensor: (A,) distances in log-space, 0 inside.
+        Tensor: (A,) distances in log-space, 0 inside of the range.
     """
-    low, high = served(shape_range)
+    low, high = shape_range
     places = size_and_ratio(codes)
     gaps = torch.maximum(low - places, places - high).nan_to_num(nan=0.0)
     return torch.where(gaps > TOLERANCE, gaps, 0.0).amax(1)
 
 
 def nearest(codes: Tensor, shape_range: Tensor) -> Tensor:
-    """Codes moved into the sizes and ratios that a model serves.
+    """Codes moved into a range of sizes and ratios.
 
     Args:
         codes (Tensor): (A, 2) codes, log-space.
         shape_range (Tensor): As for :func:`beyond`.
 
     Returns:
-        Tensor: (A, 2) codes; those inside to the last bit.
+        Tensor: (A, 2) codes; those inside of the range to the last bit.
     """
-    inside = height_and_width(
-        size_and_ratio(codes).clamp(*served(shape_range))
-    )
+    inside = height_and_width(size_and_ratio(codes).clamp(*shape_range))
     return torch.where(
         (beyond(codes, shape_range) > 0)[:, None], inside, codes
     )
@@ -60,7 +49,7 @@ def nearest(codes: Tensor, shape_range: Tensor) -> Tensor:
 def warn_of_untrained(
     priors: MetaAnchorGenerator, shape_range: Tensor, guessed: bool
 ) -> None:
-    """Log a warning if priors lie beyond the shapes that a model serves.
+    """Log a warning if priors lie beyond the shapes that were trained.
 
     Args:
         priors (MetaAnchorGenerator): The priors, with the standard box of
@@ -68,7 +57,7 @@ def warn_of_untrained(
         shape_range (Tensor): (2, 2), what the model was trained with, see
             :func:`beyond`.
         guessed (bool): Whether the model extrapolates, or takes them for the
-            nearest that it serves.
+            nearest trained ones.
     """
     shape_range = shape_range.cpu()
     gaps = [beyond(code, shape_range) for code in priors.codes()]
@@ -79,12 +68,12 @@ def warn_of_untrained(
     w, h = priors.base_shapes[level][gaps[level].argmax()].tolist()
     unit = size_and_ratio(priors.units[level].log())
     (small, wide), (large, tall) = (shape_range + unit).exp().tolist()
-    treats = 'takes them for the nearest that it knows'
+    treats = 'takes them for the nearest that it was'
     if guessed:
         treats = 'guesses what to make of them'
     print_log(
-        f'{number} of {sum(priors.num_base_priors)} anchors have shapes far '
-        f'from those that the model was trained with; it {treats}. '
+        f'{number} of {sum(priors.num_base_priors)} anchors have shapes that '
+        f'the model was not trained with; it {treats}. '
         f'The farthest is (w, h) = ({w:.1f}, {h:.1f}) px at stride '
         f'{priors.strides[level][0]} px, where sizes sqrt(w h) from '
         f'{small:.1f} to {large:.1f} px and ratios h / w from {wide:.2f} to '

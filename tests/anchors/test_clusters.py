@@ -97,19 +97,19 @@ def generator():
 def test_sizes_beyond_the_trained_ones_are_drawn_in(generator):
     """At stride 8 the trained ones are 24 to 48 px, at stride 32 96 to 192.
 
-    The jitter is 0.1 in log size and 0.6 in log ratio, of 1; the margin 0.25.
+    The jitter is 0.1 in log size and 0.6 in log ratio, of 1: e^0.6 = 1.82.
     """
     generator.jitter = (0.1, 0.6)
     small, wide, large = [6.0, 6], [60.0, 20], [500.0, 500]
     sizes = np.array([small, wide, large]).repeat(5, 0)
     anchors = cluster_anchors(sizes, generator, 3)
-    small, large = 24 / np.exp(0.35), 48 * np.exp(0.35)
-    side = np.sqrt(60 * 20)  # its size stays, its ratio becomes e^0.85
+    small, large = 24 / np.exp(0.1), 48 * np.exp(0.1)
+    side = np.sqrt(60 * 20)  # its size stays, its ratio becomes e^0.6
     np.testing.assert_allclose(
         sorted(anchors[0]),
         [
             (small, small),
-            (side * np.exp(0.425), side / np.exp(0.425)),
+            (side * np.exp(0.3), side / np.exp(0.3)),
             (large, large),
         ],
         rtol=1e-6,
@@ -122,9 +122,8 @@ def test_the_range_of_a_checkpoint_comes_before_that_of_the_config(generator):
     square = generator.shape_range()
     square[:, 1] = 0
     anchors = cluster_anchors(sizes, generator, 1, shape_range=square)
-    side = np.sqrt(50 * 25)  # the margin of 0.25 is of the log ratio
-    wide = [(side * np.exp(0.125), side / np.exp(0.125))]
-    np.testing.assert_allclose(anchors[0], wide, rtol=1e-6)
+    side = np.sqrt(50 * 25)
+    np.testing.assert_allclose(anchors[0], [(side, side)], rtol=1e-6)
     for free in (
         dict(shape_range=torch.full((2, 2), np.nan)),  # it is not known
         dict(shape_range=square, beyond_range=True),

@@ -229,6 +229,7 @@ def test_the_box_functions_differ(build_head, feats):
     outputs = []
     for name in BOX_FUNCTIONS:
         head.box_function = name
+        head.train().eval()  # forgets kept weights
         outputs.append(head(feats))
     for i in range(3):
         torch.testing.assert_close(outputs[i][0], outputs[0][0])
@@ -281,14 +282,13 @@ class TestTrainedShapes:
             (dict(scales=[4], ratios=[0.5, 2.0]), 0, ''),
             # The jitter reaches e^0.1 = 1.105 times the size.
             (dict(scales=[4.4], ratios=[1.0]), 0, ''),
-            # The margin is e^0.25 more, 1.419 in all: from 2.82 to 5.68.
-            (dict(scales=[2.9, 5.6], ratios=[1.0]), 0, ''),
+            # 5 x 8 px; 5 is beyond 1.105 x 4, 3 below 4 / 1.105
             (
-                dict(scales=[6], ratios=[1.0]),
+                dict(scales=[5], ratios=[1.0]),
                 3,
-                r'\(48.0, 48.0\) px at stride 8',
+                r'\(40.0, 40.0\) px at stride 8',
             ),
-            (dict(scales=[4, 2.5], ratios=[1.0]), 3, r'\(20.0, 20.0\)'),
+            (dict(scales=[4, 3], ratios=[1.0]), 3, r'\(24.0, 24.0\)'),
             # ratio 4: 2 x 32 px high, 32 / 2 px wide
             (dict(scales=[4], ratios=[1.0, 4.0]), 3, r'\(16.0, 64.0\)'),
         ],
@@ -316,12 +316,12 @@ class TestTrainedShapes:
     @pytest.mark.parametrize(
         'beyond, nearest',
         [
-            # The jitter reaches e^0.2 times a ratio of 2, the margin e^0.45.
-            (dict(scales=[4], ratios=[9.0]), (4, 2 * math.exp(0.45))),
-            (dict(scales=[8], ratios=[1.0]), (4 * math.exp(0.35), 1)),
+            # The jitter reaches e^0.2 = 1.22 times a ratio of 2.
+            (dict(scales=[4], ratios=[9.0]), (4, 2 * math.exp(0.2))),
+            (dict(scales=[8], ratios=[1.0]), (4 * math.exp(0.1), 1)),
             (
-                dict(scales=[2], ratios=[0.2]),
-                (4 / math.exp(0.35), 0.5 / math.exp(0.45)),
+                dict(scales=[3], ratios=[0.3]),
+                (4 / math.exp(0.1), 0.5 / math.exp(0.2)),
             ),
         ],
     )
@@ -355,6 +355,7 @@ class TestTrainedShapes:
         customize_anchors(head, dict(scales=[4.2], ratios=[0.45, 1.7]))
         free = head(feats)
         head.shape_range.copy_(trained.shape_range)
+        head.train().eval()  # forgets kept weights
         for ours, theirs in zip(head(feats), free, strict=True):
             assert all(map(torch.equal, ours, theirs))
 
@@ -365,6 +366,7 @@ class TestTrainedShapes:
         customize_anchors(head, dict(scales=[4], ratios=[9.0]))
         free = head(feats)
         head.shape_range.copy_(trained.shape_range)
+        head.train().eval()  # forgets kept weights
         assert torch.equal(head(feats)[1][0], free[1][0])
 
     def test_nothing_is_said_where_it_is_not_known(self, build_head, warnings):
