@@ -19,7 +19,6 @@ from mmdet_metaanchor.runtime.command_line import quiet
 # Runs of each side before it is timed. Until the third training step of a
 # large image glibc asks the system for more memory, at a fault per page: 1.2 s
 # more than the 7.8 s of RetinaNet R50 at 800x1333.
-# A compiled network is compiled twice: the second run finds kept weights.
 WARM_UP = 3
 
 

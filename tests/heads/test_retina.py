@@ -229,7 +229,6 @@ def test_the_box_functions_differ(build_head, feats):
     outputs = []
     for name in BOX_FUNCTIONS:
         head.box_function = name
-        head.train().eval()  # forgets kept weights
         outputs.append(head(feats))
     for i in range(3):
         torch.testing.assert_close(outputs[i][0], outputs[0][0])
@@ -355,7 +354,6 @@ class TestTrainedShapes:
         customize_anchors(head, dict(scales=[4.2], ratios=[0.45, 1.7]))
         free = head(feats)
         head.shape_range.copy_(trained.shape_range)
-        head.train().eval()  # forgets kept weights
         for ours, theirs in zip(head(feats), free, strict=True):
             assert all(map(torch.equal, ours, theirs))
 
@@ -366,7 +364,6 @@ class TestTrainedShapes:
         customize_anchors(head, dict(scales=[4], ratios=[9.0]))
         free = head(feats)
         head.shape_range.copy_(trained.shape_range)
-        head.train().eval()  # forgets kept weights
         assert torch.equal(head(feats)[1][0], free[1][0])
 
     def test_nothing_is_said_where_it_is_not_known(self, build_head, warnings):
