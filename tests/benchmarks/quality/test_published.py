@@ -106,7 +106,12 @@ def test_differences_to_the_first_row():
 
 
 @pytest.mark.parametrize(
-    ('grid', 'published'), [('digits', 'digits'), ('custom', 'bccd')]
+    ('grid', 'published'),
+    [
+        ('digits', 'digits'),
+        ('custom', 'bccd'),
+        ('photographs', 'photographs'),
+    ],
 )
 def test_the_published_report_follows_from_the_runs(
     tmp_path, monkeypatch, grid, published
