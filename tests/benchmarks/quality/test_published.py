@@ -14,15 +14,20 @@ from benchmarks.quality.plots import draw_table
 from benchmarks.quality.report import cells, write_report
 
 ROOT = Path(__file__).resolve().parents[3]
-# Of the photographs of benchmarks/results/bccd.
-CATEGORIES = json.dumps(
-    dict(
-        categories=[
-            dict(id=i, name=name)
-            for i, name in enumerate(('RBC', 'WBC', 'Platelets'), 1)
-        ]
-    )
-)
+# Classes of the photographs, by the ids and names of their data sets.
+PLATES = {1: 'license-plate'}
+CLASSES = {
+    'custom': {1: 'RBC', 2: 'WBC', 3: 'Platelets'},
+    'plates': PLATES,
+    'plates-us': PLATES,
+    'plates-eu': PLATES,
+    'neu-square': {
+        1: 'crazing',
+        3: 'patches',
+        4: 'pitted_surface',
+        5: 'rolled-in_scale',
+    },
+}
 ABSENT = dict(train=None, test=None)
 TABLE = dict(
     title='Two rows',
@@ -122,11 +127,17 @@ def test_the_published_report_follows_from_the_runs(
     settings of a training belong.
     """
     monkeypatch.chdir(ROOT)
-    monkeypatch.setenv('DATA_ROOT', str(tmp_path))
     monkeypatch.setattr(Grid, 'annotations', lambda *_: ABSENT)
-    for split in ('train', 'val'):
-        (tmp_path / f'{split}.json').write_text(CATEGORIES)
     grid = Grid(f'benchmarks/grids/{grid}.py')
+    for name in CLASSES.keys() & grid.data.keys():
+        classes = [dict(id=k, name=v) for k, v in CLASSES[name].items()]
+        folder = tmp_path / name
+        folder.mkdir()
+        for split in ('train', 'val'):
+            (folder / f'{split}.json').write_text(
+                json.dumps(dict(categories=classes))
+            )
+        grid.data[name]['env'] = dict(DATA_ROOT=str(folder))
     published = Path('benchmarks/results', published)
     shutil.copytree(published / 'runs', tmp_path / 'runs')
     write_report(grid, Jobs(grid, tmp_path / 'runs', tmp_path), tmp_path)
