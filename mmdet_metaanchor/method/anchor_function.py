@@ -107,12 +107,10 @@ class AnchorFunctionGenerator(AnchorWeights):
 
     def _basis(self) -> tuple[Tensor, Tensor]:
         """Kernels and biases of theta* and of V, (1 + r) * C of them."""
-        kernels, biases = self.kernel_and_bias(self.residual_layer.weight.t())
-        shared = self.shared
-        kernels = kernels.reshape(-1, *shared.weight.shape[1:])
+        kernels, biases = self.split(self.residual_layer.weight.t())
         return (
-            torch.cat([shared.weight, kernels]),
-            torch.cat([shared.bias, biases.flatten()]),
+            torch.cat([self.shared.weight, kernels]),
+            torch.cat([self.shared.bias, biases]),
         )
 
     def _mix(self, maps: Tensor, feat: Tensor, codes: Tensor) -> Tensor:

@@ -128,9 +128,7 @@ def interpolate(
         for part in (weight, bias)
     )
     if functions.output_map is not None:
-        scale, shift = (
-            part.to(kernels)[..., None] for part in functions.output_map(codes)
-        )
+        scale, shift = functions._scale_and_shift(codes, kernels)
         kernels, biases = kernels / scale, (biases - shift) / scale
     wanted = torch.cat([kernels.flatten(1), biases.flatten(1)], dim=1)
 
