@@ -40,9 +40,10 @@ def collect_detections(
 ) -> list[list[InstanceData]]:
     """What every set of anchors detects, before suppression.
 
-    The network runs once per image up to the towers of the head; the last
-    convolutions run once for many sets, as those of one large set. As in a
-    test, a level gives at most ``nms_pre`` pairs of a prior and a class.
+    The network runs once per image up to the maps that all outputs are
+    mixtures of, see :class:`AnchorFunctionGenerator`; these are made for many
+    sets at once, as those of one large set. As in a test, a level gives at
+    most ``nms_pre`` pairs of a prior and a class.
 
     Args:
         model (nn.Module): A detector with a MetaAnchor head.
@@ -63,12 +64,13 @@ def collect_detections(
     trained = head.prior_generator
     model.eval()
     found = [[] for _ in sets]
+    numbers = [len(level) for level in unite(sets)]
     with restored_anchors(model):
         for batch in tqdm(loader, 'images', unit='batch'):
             batch = model.data_preprocessor(batch, False)
             metas = [sample.metainfo for sample in batch['data_samples']]
             feats = model.extract_feat(batch['inputs'])
-            towers = head.towers(feats)
+            towers = head.prepare(head.towers(feats), numbers)
             scores_per_anchor = head.cls_out_channels * sum(
                 feat[:, 0].numel() for feat in feats
             )
@@ -143,8 +145,8 @@ def _detect(
 
     Args:
         head (MetaHeadMixin): The head, of class logits and encoded boxes.
-        towers (tuple[list[Tensor], ...]): What :meth:`head.towers` gives
-            for the images.
+        towers (tuple[list, ...]): What :meth:`head.prepare` gives for the
+            images.
         owners (list[Tensor]): (A,) set of every anchor, one per level.
         metas (Sequence[dict]): Of the N images.
         number (int): Number of sets.

@@ -6,7 +6,7 @@ from mmdet.models.dense_heads import RetinaHead
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from ..method.meta_head import MetaHeadMixin, Towers
+from ..method.meta_head import Branch, MetaHeadMixin, Towers
 
 
 @MODELS.register_module()
@@ -58,10 +58,6 @@ class MetaRetinaHead(MetaHeadMixin, RetinaHead):
             [self.reg_convs(feat) for feat in feats],
         )
 
-    def last_layers(self, towers: Towers, codes: Sequence[Tensor]) -> tuple:
+    def branches(self) -> tuple[Branch, ...]:
         """See :class:`MetaHeadMixin`; class logits and encoded boxes."""
-        cls_towers, reg_towers = towers
-        return (
-            self.retina_cls(cls_towers, codes),
-            self.retina_reg(reg_towers, codes),
-        )
+        return self.retina_cls, self.retina_reg

@@ -1,6 +1,7 @@
 """AnchorFunctionGenerator: a convolution that the codes of priors decide."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,18 @@ from torch import Tensor
 from .anchor_weights import AnchorWeights, without_autocast
 
 FORMS = ('cheaper', 'weights', 'mixture')
+
+
+class Basis(NamedTuple):
+    """What the outputs of any priors are mixed of, at one level.
+
+    ``maps``, (N, (1 + r) * out_channels, H, W), are those of theta* and of
+    the r columns of V; ``pooled``, (N, in_channels), is r(x), or ``None``
+    where the weights do not depend on the image.
+    """
+
+    maps: Tensor
+    pooled: Tensor | None
 
 
 @MODELS.register_module()
@@ -48,12 +61,15 @@ class AnchorFunctionGenerator(AnchorWeights):
         self.form = form
 
     def forward(
-        self, feats: Sequence[Tensor], codes: Sequence[Tensor]
+        self,
+        feats: Sequence[Tensor] | Sequence[Basis],
+        codes: Sequence[Tensor],
     ) -> list[Tensor]:
         """Apply the anchor functions of every level to its feature.
 
         Args:
-            feats (Sequence[Tensor]): (N, in_channels, H, W), one per level.
+            feats (Sequence[Tensor]): (N, in_channels, H, W), one per level;
+                or what :meth:`prepare` made of them.
             codes (Sequence[Tensor]): (A, 2) codes, one tensor per level;
                 A may differ between levels.
 
@@ -67,15 +83,10 @@ class AnchorFunctionGenerator(AnchorWeights):
                 f'{len(codes)}; the prior generator must have one stride for '
                 'every level of the neck'
             )
-        mixture = self.form == 'mixture'
-        if self.form == 'cheaper':
-            mixture = self._mixture_is_cheaper(feats, codes)
-        if mixture:
-            kernel, bias = self._basis()
-            return [
-                self._mix(_convolve(feat, kernel, bias), feat, code)
-                for feat, code in zip(feats, codes, strict=True)
-            ]
+        if not isinstance(feats[0], Basis):
+            feats = self.prepare(feats, [len(code) for code in codes])
+        if isinstance(feats[0], Basis):
+            return self._mix(feats, codes)
         if self.data_dependent:
             return [
                 self._convolve_per_image(feat, code)
@@ -88,21 +99,53 @@ class AnchorFunctionGenerator(AnchorWeights):
             )
         ]
 
+    def prepare(
+        self, feats: Sequence[Tensor], numbers: Sequence[int]
+    ) -> Sequence[Tensor] | list[Basis]:
+        """Do once what is the same for all priors, if that is the cheaper way.
+
+        Args:
+            feats (Sequence[Tensor]): (N, in_channels, H, W), one per level.
+            numbers (Sequence[int]): How many priors of each level
+                :meth:`forward` is to be called with, all calls together.
+
+        Returns:
+            list[Basis] | Sequence[Tensor]: What :meth:`forward` takes for
+            features: the maps of the basis, or the features as they are.
+        """
+        mixture = self.form == 'mixture'
+        if self.form == 'cheaper':
+            mixture = self._mixture_is_cheaper(feats, numbers)
+        if not mixture:
+            return feats
+        kernel, bias = self._basis()
+        return [
+            Basis(
+                _convolve(feat, kernel, bias),
+                self._pool(feat) if self.data_dependent else None,
+            )
+            for feat in feats
+        ]
+
     def _mixture_is_cheaper(
-        self, feats: Sequence[Tensor], codes: Sequence[Tensor]
+        self, feats: Sequence[Tensor], numbers: Sequence[int]
     ) -> bool:
-        """Whether it takes fewer multiplications, see the class."""
+        """Whether it takes fewer multiplications, see the class.
+
+        Weights that are the same for all images are taken to be the same for
+        all levels, too.
+        """
         kernel = self.shared.weight[0].numel()
         rank = self.residual_layer.in_features
         places = [feat[:, 0].numel() for feat in feats]
         outputs = sum(
-            len(code) * number
-            for code, number in zip(codes, places, strict=True)
+            number * place
+            for number, place in zip(numbers, places, strict=True)
         )
-        generated = _distinct(codes).values()
+        generated = max(numbers)
         if self.data_dependent:
-            generated = [*codes] * len(feats[0])
-        weights = kernel * (outputs + rank * sum(map(len, generated)))
+            generated = sum(numbers) * len(feats[0])
+        weights = kernel * (outputs + rank * generated)
         return (1 + rank) * (kernel * sum(places) + outputs) < weights
 
     def _basis(self) -> tuple[Tensor, Tensor]:
@@ -113,22 +156,53 @@ class AnchorFunctionGenerator(AnchorWeights):
             torch.cat([self.shared.bias, biases]),
         )
 
-    def _mix(self, maps: Tensor, feat: Tensor, codes: Tensor) -> Tensor:
-        """Outputs of priors, (N, A * C, H, W), of the maps of the basis."""
+    def _mix(
+        self, bases: Sequence[Basis], codes: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """Outputs of priors, as of :meth:`forward`, of the bases."""
+        with without_autocast(bases[0].maps.device.type):
+            if self.data_dependent:
+                mixings = [
+                    self._mixing(code, basis.pooled)
+                    for basis, code in zip(bases, codes, strict=True)
+                ]
+            else:
+                known = {
+                    key: self._mixing(code)
+                    for key, code in _distinct(codes).items()
+                }
+                mixings = [known[str(code.tolist())] for code in codes]
+            return [
+                self._mix_level(basis.maps, *mixing)
+                for basis, mixing in zip(bases, mixings, strict=True)
+            ]
+
+    def _mixing(
+        self, codes: Tensor, pooled: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor] | None]:
+        """Shares of the maps in a prior, (A, 1 + r), or (N, A, 1 + r).
+
+        With them, if there is an ``output_map``, scale and shift.
+        """
+        shares = F.pad(self._hidden(codes, pooled), (1, 0), value=1.0)
+        if self.output_map is None:
+            return shares, None
+        return shares, self._scale_and_shift(codes, shares)
+
+    def _mix_level(
+        self, maps: Tensor, shares: Tensor, box: list[Tensor] | None
+    ) -> Tensor:
+        """Outputs of priors, (N, A * C, H, W)."""
         num_imgs, _, height, width = maps.shape
-        channels, places = self.shared.out_channels, height * width
-        pooled = self._pool(feat) if self.data_dependent else None
-        with without_autocast(maps.device.type):
-            mixing = F.pad(self._hidden(codes, pooled), (1, 0), value=1.0)
-            mixing = mixing.to(maps.dtype).expand(num_imgs, -1, -1)
-            terms = maps.unflatten(1, (-1, channels)).flatten(2)
-            out = mixing @ terms
-            if self.output_map is not None:
-                scale, shift = self._scale_and_shift(codes, out)
-                out = torch.addcmul(
-                    shift, out.unflatten(-1, (channels, places)), scale
-                )
-        return out.reshape(num_imgs, len(codes) * channels, height, width)
+        channels = self.shared.out_channels
+        shares = shares.to(maps.dtype).expand(num_imgs, -1, -1)
+        out = shares @ maps.unflatten(1, (-1, channels)).flatten(2)
+        if box is not None:
+            scale, shift = (part.to(maps.dtype) for part in box)
+            out = torch.addcmul(
+                shift, out.unflatten(-1, (channels, height * width)), scale
+            )
+        return out.reshape(num_imgs, shares.shape[1] * channels, height, width)
 
     @staticmethod
     def _pool(feat: Tensor) -> Tensor:

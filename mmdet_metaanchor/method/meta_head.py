@@ -10,7 +10,7 @@ from mmdet.registry import MODELS
 from mmengine.logging import MessageHub, print_log
 from torch import Tensor, nn
 
-from .anchor_function import AnchorFunctionGenerator
+from .anchor_function import AnchorFunctionGenerator, Basis
 from .box_units import BoxUnits
 from .prior_generator import MetaAnchorGenerator
 from .shape_range import nearest, warn_of_untrained
@@ -18,8 +18,11 @@ from .stock_weights import adopt_stock
 
 # By the number that a checkpoint holds.
 BOX_FUNCTIONS = ('published', 'scaled', 'absolute')
-# Outputs of the towers: for each branch, one feature per level.
-Towers = Sequence[Sequence[Tensor]]
+# Outputs of the towers: for each branch, one feature per level, or what the
+# anchor functions prepare of it.
+Towers = Sequence[Sequence[Tensor] | Sequence[Basis]]
+# Anchor functions of a branch: for all levels, or one for each.
+Branch = AnchorFunctionGenerator | Sequence[AnchorFunctionGenerator]
 
 
 class MetaHeadMixin:
@@ -32,8 +35,7 @@ class MetaHeadMixin:
     - replace its last convolutions in ``_init_layers``, after
       ``super()._init_layers()``, by what :meth:`_anchor_functions` makes of
       them;
-    - say in :meth:`towers` what they see, and in :meth:`last_layers` how they
-      are applied.
+    - name them in :meth:`branches`, and say in :meth:`towers` what they see.
 
     The parameters do not depend on the number or the shape of the priors.
     The buffer ``standard_boxes``, (1, 2) or (levels, 2), is the unit that
@@ -204,11 +206,33 @@ class MetaHeadMixin:
         """
 
     @abstractmethod
+    def branches(self) -> tuple[Branch, ...]:
+        """Anchor functions of each branch, in the order of :meth:`towers`.
+
+        Returns:
+            tuple: For each branch the generator that its levels share, or
+            one for each level.
+        """
+
+    def prepare(self, towers: Towers, numbers: Sequence[int]) -> Towers:
+        """Do once what is the same for all priors, if that is the cheaper way.
+
+        Args:
+            towers (tuple[list[Tensor], ...]): As :meth:`towers` gives them.
+            numbers (Sequence[int]): How many priors of each level
+                :meth:`last_layers` is to be called with, all calls together.
+
+        Returns:
+            tuple[list, ...]: What :meth:`last_layers` takes for them.
+        """
+        return self._every_branch('prepare', towers, numbers)
+
     def last_layers(self, towers: Towers, codes: Sequence[Tensor]) -> tuple:
         """Outputs of priors.
 
         Args:
-            towers (tuple[list[Tensor], ...]): As :meth:`towers` gives them.
+            towers (tuple[list[Tensor], ...]): As :meth:`towers` gives them,
+                or :meth:`prepare` of that.
             codes (Sequence[Tensor]): (A, 2) codes of the priors, log-space,
                 one tensor per level.
 
@@ -216,6 +240,26 @@ class MetaHeadMixin:
             tuple[list[Tensor], ...]: What the stock head's ``forward``
             returns for these priors.
         """
+        return self._every_branch('__call__', towers, codes)
+
+    def _every_branch(
+        self, method: str, towers: Towers, priors: Sequence
+    ) -> tuple[list, ...]:
+        """Call a method of the generators of every branch, level by level."""
+        outputs = []
+        for functions, tower in zip(self.branches(), towers, strict=True):
+            if isinstance(functions, AnchorFunctionGenerator):
+                outputs.append(getattr(functions, method)(tower, priors))
+                continue
+            outputs.append(
+                [
+                    getattr(one, method)([level], [prior])[0]
+                    for one, level, prior in zip(
+                        functions, tower, priors, strict=True
+                    )
+                ]
+            )
+        return tuple(outputs)
 
     def __call__(self, x: Sequence[Tensor]) -> tuple:
         """Call :meth:`forward` with the codes of the present priors.

@@ -338,8 +338,31 @@ class TestForms:
         ).to('meta')
         feat = torch.randn(1, 256, 100, 152, device='meta')
         for number, mixture in ((9, False), (10, True)):
-            codes = torch.randn(number, 2)
-            assert functions._mixture_is_cheaper([feat], [codes]) == mixture
+            assert functions._mixture_is_cheaper([feat], [number]) == mixture
+
+    @pytest.mark.parametrize('data_dependent', [False, True])
+    def test_what_is_prepared_serves_any_priors(
+        self, data_dependent, monkeypatch
+    ):
+        functions = build(
+            rank=2, output_map=maps_of_boxes, data_dependent=data_dependent
+        )
+        feats = [torch.randn(2, IN, 6, 5), torch.randn(2, IN, 3, 3)]
+        codes = [torch.randn(40, 2), torch.randn(40, 2)]
+        together = functions(feats, codes)
+        prepared = functions.prepare(feats, [40, 40])
+        monkeypatch.setattr(F, 'conv2d', None)  # from here on only mixtures
+        alone = [
+            functions(prepared, [code[part] for code in codes])
+            for part in torch.arange(40).split(9)
+        ]
+        for whole, *parts in zip(together, *alone, strict=True):
+            torch.testing.assert_close(whole, torch.cat(parts, dim=1))
+
+    def test_nothing_is_prepared_for_few_priors(self):
+        functions = build(rank=2)
+        feats = [torch.randn(2, IN, 9, 9)]
+        assert functions.prepare(feats, [2]) is feats
 
     def test_a_batch_of_none(self):
         for form in ('weights', 'mixture', 'cheaper'):

@@ -37,17 +37,10 @@ class LevelsHead(MetaHeadMixin, SSDHead):
             for convs in (self.cls_convs, self.reg_convs)
         )
 
-    def last_layers(self, towers, codes):
+    def branches(self):
         return tuple(
-            [
-                level[-1]([tower], [code])[0]
-                for level, tower, code in zip(
-                    convs, branch, codes, strict=True
-                )
-            ]
-            for convs, branch in zip(
-                (self.cls_convs, self.reg_convs), towers, strict=True
-            )
+            [level[-1] for level in convs]
+            for convs in (self.cls_convs, self.reg_convs)
         )
 
 
