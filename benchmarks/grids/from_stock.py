@@ -137,7 +137,7 @@ stock_kinds = {
 }
 
 
-def _table(title, anchors, check):
+def _table(title, anchors, kinds, check):
     columns = stock_kinds if anchors == 'trained' else {'stock': 'stock'}
     return dict(
         title=title,
@@ -160,16 +160,19 @@ tables = dict(
     trained=_table(
         'Stock checkpoints in: the anchors of the training',
         'trained',
+        kinds,
         check=['digits', 'and 1 epoch'],
     ),
     clustered=_table(
         'Stock checkpoints in: clustered anchors (stock: its own)',
         'clustered',
+        kinds,
         check=['plates-eu', 'and 1 epoch'],
     ),
     searched=_table(
         'Stock checkpoints in: clustered and searched (stock: its own)',
         'clustered+searched',
+        {k: v for k, v in kinds.items() if k != 'imported-full'},
         check=['bccd', 'and 1 epoch'],
     ),
     lengths=dict(
