@@ -7,6 +7,8 @@ import re
 import pytest
 import torch
 from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmengine.hub import get_config
 from mmengine.runner.checkpoint import load_state_dict
 
 from mmdet_metaanchor import bake_anchors, customize_anchors
@@ -205,23 +207,62 @@ class TestDetectors:
     """From a stock detector and back."""
 
     @pytest.mark.parametrize('rank', [8, None])
-    def test_in_and_out(self, load_config, rank):
-        stock_cfg = load_config('custom/retinanet_r18-w32_custom.py')
-        cfg = load_config('custom/meta-retinanet_r18-w32_custom.py')
+    @pytest.mark.parametrize(
+        ('stock_config', 'config'),
+        [
+            (
+                'custom/retinanet_r18-w32_custom.py',
+                'custom/meta-retinanet_r18-w32_custom.py',
+            ),
+            (
+                'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py',
+                'meta_retinanet/meta-retinanet_r50_fpn_3x3_1x_coco.py',
+            ),
+        ],
+        ids=['r18', 'r50'],
+    )
+    def test_in_and_out(self, load_config, stock_config, config, rank):
+        if stock_config.startswith('mmdet::'):
+            stock_cfg = get_config(stock_config)
+        else:
+            stock_cfg = load_config(stock_config)
+        cfg = load_config(config)
         cfg.model.bbox_head.anchor_function = dict(rank=rank)
         for each in (cfg, stock_cfg):
             each.model.backbone.init_cfg = None
-        stock = MODELS.build(stock_cfg.model)
+            each.model.test_cfg.score_thr = 0.3
+        stock = MODELS.build(stock_cfg.model).eval()
         for part in (stock.bbox_head.retina_cls, stock.bbox_head.retina_reg):
             torch.nn.init.normal_(part.weight, std=0.05)
-        model = MODELS.build(cfg.model)
+            torch.nn.init.normal_(part.bias)
+        model = MODELS.build(cfg.model).eval()
         state = copy.deepcopy(stock.state_dict())
         load_state_dict(model, state, strict=True)
+        sample = DetDataSample(
+            metainfo=dict(img_shape=(96, 128), scale_factor=(1.0, 1.0))
+        )
+        found = []
+        for each in (model, stock):
+            torch.manual_seed(0)
+            (result,) = each.predict(
+                torch.randn(1, 3, 96, 128), [sample.clone()]
+            )
+            found.append(result.pred_instances)
+        ours, theirs = found
+        assert len(ours) > 10
+        assert torch.equal(ours.labels, theirs.labels)
+        torch.testing.assert_close(
+            ours.scores, theirs.scores, rtol=0, atol=1e-5
+        )
+        torch.testing.assert_close(  # 1e-5 of the image's width
+            ours.bboxes, theirs.bboxes, rtol=0, atol=1.28e-3
+        )
         _, baked = bake_anchors(model, cfg)
         assert list(baked) == list(stock.state_dict())
         for name, value in stock.state_dict().items():
+            largest = max(1.0, float(value.abs().max()))
             torch.testing.assert_close(
-                baked[name], value, rtol=0, atol=1e-6, msg=name
+                baked[name], value, rtol=0, atol=1e-6 * largest, msg=name
             )
 
 
