@@ -16,6 +16,9 @@ from .anchors.customize import customize_anchors
 from .export.bake import bake_anchors
 from .export.onnx_export import export_onnx
 from .heads.retina import MetaRetinaHead
+from .heads.rpn import MetaRPNHead
+from .heads.ssd import MetaSSDHead
+from .heads.yolov3 import MetaYOLOV3Head
 from .method.anchor_function import AnchorFunctionGenerator
 from .method.meta_head import MetaHeadMixin
 from .method.prior_generator import MetaAnchorGenerator
@@ -46,7 +49,10 @@ __all__ = [
     'FasterRCNNAssigner',
     'MetaAnchorGenerator',
     'MetaHeadMixin',
+    'MetaRPNHead',
     'MetaRetinaHead',
+    'MetaSSDHead',
+    'MetaYOLOV3Head',
     'MinMaxVarianceBBoxCoder',
     'MultiBoxAnchorGenerator',
     'ObjectnessLoss',

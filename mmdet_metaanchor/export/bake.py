@@ -4,14 +4,18 @@ import copy
 
 import torch
 import torch.nn.functional as F
+from mmdet.models.task_modules.coders import BaseBBoxCoder
 from mmdet.registry import MODELS, TASK_UTILS
 from mmengine.config import Config
 from torch import Tensor, nn
 
 from ..method.anchor_function import AnchorFunctionGenerator
 from ..method.meta_head import MetaHeadMixin
-from ..method.stock_weights import shared_codes
-from ..published.coders import DeltaXYWHVarianceBBoxCoder
+from ..method.stock_weights import codes_of_functions
+from ..published.coders import (
+    DeltaXYWHVarianceBBoxCoder,
+    DirectLocationBBoxCoder,
+)
 from .stock_priors import stock_priors
 
 PACKAGE = 'mmdet_metaanchor'
@@ -97,8 +101,8 @@ def _freeze(
             'the weights depend on the image (data_dependent=True), so no '
             'fixed convolution has them'
         )
-    codes = shared_codes(head.prior_generator)
-    priors, shift = stock_priors(head.prior_generator, head.bbox_coder)
+    codes = codes_of_functions(head)
+    priors, shifts = stock_priors(head.prior_generator, head.bbox_coder)
     part = cfg.model
     for name in prefix.split('.'):
         part = part[name]
@@ -106,20 +110,38 @@ def _freeze(
     for argument in ('anchor_function', 'box_function'):
         part.pop(argument, None)
     part.anchor_generator = priors
-    if isinstance(head.bbox_coder, DeltaXYWHVarianceBBoxCoder):
-        part.bbox_coder = _stock_coder(head.bbox_coder)
-    elif type(head.bbox_coder).__module__.startswith(PACKAGE):
-        raise ValueError(
-            f'stock has no {type(head.bbox_coder).__name__} to decode with'
-        )
+    coder = _stock_coder(head.bbox_coder)
+    if coder is not None:
+        part.bbox_coder = coder
     frozen = {}
-    for name, part in functions.items():
-        weight, bias = _weights(part, codes)
+    for name, code in codes.items():
+        weight, bias = _weights(functions[name], code)
         frozen[f'{prefix}.{name}.weight'] = weight
         frozen[f'{prefix}.{name}.bias'] = bias
-    if shift is not None:  # of the boxes, which come last
-        frozen[f'{prefix}.{name}.bias'] = bias + shift.flatten().to(bias)
+    if shifts is not None:
+        for name, shift in _shifts_of_functions(head, shifts).items():
+            bias = frozen[f'{prefix}.{name}.bias']
+            bias += shift.flatten().to(bias)
     return frozen
+
+
+def _shifts_of_functions(
+    head: MetaHeadMixin, shifts: list[Tensor]
+) -> dict[str, Tensor]:
+    """By the names of the generators of boxes, the last branch of a head."""
+    names = {part: name for name, part in head.anchor_functions().items()}
+    *_, boxes = head.branches()
+    if not isinstance(boxes, AnchorFunctionGenerator):
+        return {
+            names[part]: shift
+            for part, shift in zip(boxes, shifts, strict=True)
+        }
+    if any(not torch.allclose(s, shifts[0], atol=1e-5) for s in shifts):
+        raise ValueError(
+            'the centres of the anchors do not grow with the stride: '
+            f'{[c[0].tolist() for c in head.prior_generator.base_centers]} px'
+        )
+    return {names[boxes]: shifts[0]}
 
 
 def _weights(
@@ -143,21 +165,42 @@ def _padded(name: str, value: Tensor, shape: torch.Size) -> Tensor:
 
 
 def _stock_class(head: MetaHeadMixin) -> str:
-    """The class that the mixin stands before."""
-    classes = type(head).__mro__
-    return classes[classes.index(MetaHeadMixin) + 1].__name__
-
-
-def _stock_coder(coder: DeltaXYWHVarianceBBoxCoder) -> dict:
-    return dict(
-        type='DeltaXYWHBBoxCoder',
-        target_means=list(coder.means),
-        target_stds=list(coder.stds),
-        clip_border=coder.clip_border,
-        add_ctr_clamp=coder.add_ctr_clamp,
-        ctr_clamp=coder.ctr_clamp,
-        use_box_type=coder.use_box_type,
+    """The class of MMDetection that the mixin stands before."""
+    return next(
+        kind.__name__
+        for kind in type(head).__mro__
+        if not kind.__module__.startswith(PACKAGE)
     )
+
+
+def _stock_coder(coder: BaseBBoxCoder) -> dict | None:
+    """Config of a coder of MMDetection that decodes as one of ours does.
+
+    Returns:
+        dict | None: ``None`` where the coder is one of MMDetection's.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if isinstance(coder, DeltaXYWHVarianceBBoxCoder):
+        return dict(
+            type='DeltaXYWHBBoxCoder',
+            target_means=list(coder.means),
+            target_stds=list(coder.stds),
+            clip_border=coder.clip_border,
+            add_ctr_clamp=coder.add_ctr_clamp,
+            ctr_clamp=coder.ctr_clamp,
+            use_box_type=coder.use_box_type,
+        )
+    if isinstance(coder, DirectLocationBBoxCoder):
+        return dict(
+            type='YOLOBBoxCoder',
+            eps=coder.eps,
+            use_box_type=coder.use_box_type,
+        )
+    if type(coder).__module__.startswith(PACKAGE):
+        raise ValueError(f'stock has no {type(coder).__name__} to decode with')
+    return None
 
 
 def _without_us(cfg: Config) -> Config:

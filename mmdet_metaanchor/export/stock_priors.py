@@ -1,5 +1,7 @@
 """The priors of a MetaAnchor head as a stock generator's."""
 
+import copy
+
 import torch
 from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder
 from mmdet.models.task_modules.prior_generators import (
@@ -14,10 +16,26 @@ from ..method.prior_generator import MetaAnchorGenerator
 
 def stock_priors(
     generator: MetaAnchorGenerator, coder
-) -> tuple[dict, Tensor | None]:
-    """Config of stock priors, and (A, 4) what their offsets need added."""
-    strides = [tuple(stride) for stride in generator.strides]
+) -> tuple[dict, list[Tensor] | None]:
+    """The same priors by a generator of MMDetection.
+
+    Args:
+        generator (MetaAnchorGenerator): The priors.
+        coder (BaseBBoxCoder): Of their boxes.
+
+    Returns:
+        tuple[dict, list[Tensor] | None]: The config; and if its priors are
+        around another place of a cell, what has to be added to the codes of
+        boxes for that, (A, 4), one tensor per level.
+
+    Raises:
+        ValueError: MMDetection has none for these numbers of priors, or the
+            coder cannot move their centres.
+    """
     source = generator.source or generator
+    if generator.source and type(source).__module__.startswith('mmdet.'):
+        return copy.deepcopy(generator.source_cfg), None
+    strides = [tuple(stride) for stride in generator.strides]
     grid = dict(
         type='AnchorGenerator',
         strides=strides,
@@ -32,6 +50,13 @@ def stock_priors(
         args = {k: v for k, v in grid.items() if k != 'type'}
         if _same(AnchorGenerator(**args).base_anchors, generator.base_anchors):
             return grid, None
+    numbers = generator.num_base_priors
+    if len(set(numbers)) > 1:
+        raise ValueError(
+            f'the levels have {numbers} anchors; MMDetection has no generator '
+            'for lists of sizes of different lengths, so give every level '
+            'as many'
+        )
     sizes = list_shapes(generator)
     priors = dict(
         type='YOLOAnchorGenerator', strides=strides, base_sizes=sizes
@@ -39,12 +64,12 @@ def stock_priors(
     stock = YOLOAnchorGenerator(strides, sizes)
     if _same(stock.base_anchors, generator.base_anchors):
         return priors, None
-    return priors, _shift(generator, stock, coder)
+    return priors, _shifts(generator, stock, coder)
 
 
-def _shift(
+def _shifts(
     generator: MetaAnchorGenerator, stock: YOLOAnchorGenerator, coder
-) -> Tensor:
+) -> list[Tensor]:
     if not isinstance(coder, DeltaXYWHBBoxCoder) or coder.add_ctr_clamp:
         raise ValueError(
             f'the centres of the anchors, {generator.base_centers[0][0]} px '
@@ -61,12 +86,7 @@ def _shift(
         away = (center - (base[:, :2] + base[:, 2:]) / 2) / shape
         away = away / away.new_tensor(coder.stds[:2])
         shifts.append(torch.cat([away, torch.zeros_like(away)], 1))
-    if not _same(shifts, [shifts[0]] * len(shifts), 1e-5):
-        raise ValueError(
-            'the centres of the anchors do not grow with the stride: '
-            f'{[c[0].tolist() for c in generator.base_centers]} px'
-        )
-    return shifts[0]
+    return shifts
 
 
 def _numbers(values) -> list[float] | None:

@@ -86,6 +86,9 @@ class MetaHeadMixin:
             cannot be predicted in units of the standard box.
     """
 
+    # Whether the levels have one standard box, in strides; where they share
+    # no convolutions, each may have its own.
+    ONE_UNIT = True
     # What a checkpoint holds beside the weights; a stock head has none of it.
     ADDED_BUFFERS = ('standard_boxes', 'box_form', 'shape_range')
 
@@ -122,6 +125,8 @@ class MetaHeadMixin:
                 f'{type(self.prior_generator).__name__}; the other arguments '
                 'may stay as they are'
             )
+        if not self.ONE_UNIT:
+            self.prior_generator.use_box_per_level()
         super()._init_layers()
 
     def _anchor_functions(

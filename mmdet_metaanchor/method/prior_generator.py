@@ -97,8 +97,9 @@ class MetaAnchorGenerator(AnchorGenerator):
             )
         if priors is None and strides is None:
             raise ValueError('strides, in px, are needed without `priors`')
-        #: The generator that the sizes come from, or None.
+        #: The generator that the sizes come from, and its config, or None.
         self.source = None if priors is None else _build_source(priors)
+        self.source_cfg = priors
         if self.source is not None:
             super().__init__(
                 self.source.strides,
@@ -123,9 +124,10 @@ class MetaAnchorGenerator(AnchorGenerator):
                 f'anneal must be a share of the training, 0 to 1, got {anneal}'
             )
         self.jitter, self.anneal = jitter, anneal
-        if standard_box is None:
+        self._told = standard_box is not None
+        if not self._told:
             lowest = self.strides.index(min(self.strides))
-            standard_box = self.base_shapes[lowest].mean(0).flip(0).tolist()
+            standard_box = self._mean_boxes()[lowest]
         self.standard_box = standard_box
 
     @property
@@ -142,6 +144,19 @@ class MetaAnchorGenerator(AnchorGenerator):
             boxes = boxes[None]
         check_standard_boxes(boxes, self.num_levels, 'px')
         self.standard_boxes = boxes / self._box_strides(boxes)
+
+    def use_box_per_level(self) -> None:
+        """Take the mean prior of every level for its standard box.
+
+        For heads whose levels share no convolutions. A standard box that was
+        given stays.
+        """
+        if not self._told:
+            self.standard_box = self._mean_boxes()
+
+    def _mean_boxes(self) -> list[list[float]]:
+        """[AH, AW] in px, the mean of the priors of every level."""
+        return [s.mean(0).flip(0).tolist() for s in self.base_shapes]
 
     @property
     def standard_boxes(self) -> Tensor:

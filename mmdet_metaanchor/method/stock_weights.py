@@ -7,6 +7,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from .anchor_function import AnchorFunctionGenerator
 from .anchor_weights import AnchorWeights
 from .prior_generator import MetaAnchorGenerator
 from .shapes import size_and_ratio
@@ -32,6 +33,30 @@ def shared_codes(generator: MetaAnchorGenerator) -> Tensor:
     return codes[0]
 
 
+def codes_of_functions(head: nn.Module) -> dict[str, Tensor]:
+    """Codes of the priors that each generator of a head serves, by its name.
+
+    Args:
+        head (MetaHeadMixin): The head.
+
+    Returns:
+        dict[str, Tensor]: (A, 2) codes, in the order of the branches.
+
+    Raises:
+        ValueError: As of :func:`shared_codes`, where levels share a generator.
+    """
+    names = {part: name for name, part in head.anchor_functions().items()}
+    codes = {}
+    for functions in head.branches():
+        if isinstance(functions, AnchorFunctionGenerator):
+            codes[names[functions]] = shared_codes(head.prior_generator)
+            continue
+        levels = head.prior_generator.codes()
+        for part, level in zip(functions, levels, strict=True):
+            codes[names[part]] = level
+    return codes
+
+
 def adopt_stock(head: nn.Module, state_dict: dict, prefix: str) -> None:
     """Make a stock head's weights those of a MetaAnchor head, in place.
 
@@ -51,9 +76,9 @@ def adopt_stock(head: nn.Module, state_dict: dict, prefix: str) -> None:
     functions = head.anchor_functions()
     if any(f'{prefix}{name}.weight' not in state_dict for name in functions):
         return
-    codes = shared_codes(head.prior_generator)
     worst = 0.0
-    for name, part in functions.items():
+    for name, codes in codes_of_functions(head).items():
+        part = functions[name]
         outputs, *kernel = part.shared.weight.shape
         filters = len(codes) * outputs
         stock = []
@@ -72,7 +97,7 @@ def adopt_stock(head: nn.Module, state_dict: dict, prefix: str) -> None:
         worst = max(worst, error)
         for key, value in state.items():
             state_dict[f'{prefix}{name}.{key}'] = value
-    shapes = size_and_ratio(codes)
+    shapes = size_and_ratio(torch.cat(head.prior_generator.codes()))
     state_dict[f'{prefix}standard_boxes'] = head.standard_boxes.clone()
     state_dict[f'{prefix}box_form'] = head.box_form.clone()
     state_dict[f'{prefix}shape_range'] = torch.stack(

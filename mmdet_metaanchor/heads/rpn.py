@@ -1,0 +1,44 @@
+"""MetaRPNHead: joins priors and anchor functions to RPNHead."""
+
+from collections.abc import Sequence
+
+from mmdet.models.dense_heads import RPNHead
+from mmdet.registry import MODELS
+from torch import Tensor
+
+from ..method.meta_head import Branch, MetaHeadMixin, Towers
+
+
+@MODELS.register_module()
+class MetaRPNHead(MetaHeadMixin, RPNHead):
+    """RPNHead whose last two convolutions are generated from the priors.
+
+    For RPN and for Faster R-CNN, whose other parts stay as they are. Both
+    last layers, ``rpn_cls`` and ``rpn_reg``, 1x1 convolutions on the map of
+    ``rpn_conv``, are :class:`AnchorFunctionGenerator` (Eq. 4 of `MetaAnchor
+    <https://arxiv.org/abs/1807.00980>`_), shared by all levels.
+
+    Args:
+        *args: Arguments of :class:`RPNHead`.
+        **kwargs: Other arguments of :class:`MetaHeadMixin` and of
+            :class:`RPNHead`, among them ``anchor_generator``, the config of
+            a :class:`MetaAnchorGenerator`.
+    """
+
+    def _init_layers(self) -> None:
+        super()._init_layers()
+        self.rpn_cls = self._anchor_functions(
+            self.rpn_cls, self.num_base_priors
+        )
+        self.rpn_reg = self._anchor_functions(
+            self.rpn_reg, self.num_base_priors, output_map=self.box_map
+        )
+
+    def towers(self, feats: Sequence[Tensor]) -> Towers:
+        """See :class:`MetaHeadMixin`; objectness and boxes see one map."""
+        maps = [self.rpn_conv(feat).relu() for feat in feats]
+        return maps, maps
+
+    def branches(self) -> tuple[Branch, ...]:
+        """See :class:`MetaHeadMixin`; objectness and encoded boxes."""
+        return self.rpn_cls, self.rpn_reg

@@ -1,0 +1,89 @@
+"""MetaYOLOV3Head: joins priors and anchor functions to YOLOV3Head."""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from mmdet.models.dense_heads import YOLOV3Head
+from mmdet.registry import MODELS
+from torch import Tensor, nn
+
+from ..method.meta_head import Branch, MetaHeadMixin, Towers
+
+
+@MODELS.register_module()
+class MetaYOLOV3Head(MetaHeadMixin, YOLOV3Head):
+    """YOLOV3Head whose last convolutions are generated from the priors.
+
+    Every level has one of its own: ``convs_pred[l]``, 1x1, is an
+    :class:`AnchorFunctionGenerator` of that level (Eq. 4 of `MetaAnchor
+    <https://arxiv.org/abs/1807.00980>`_), which shares nothing with those of
+    the others. Its 5 + C outputs of a prior are the box, the objectness and
+    the C classes, in this order. The unit of the codes is the mean prior of
+    each level, unless the prior generator is told otherwise.
+
+    Args:
+        *args: Arguments of :class:`YOLOV3Head`.
+        anchor_generator (dict): Config of a :class:`MetaAnchorGenerator`.
+            Defaults to the anchors of :class:`YOLOV3Head`.
+        **kwargs: Other arguments of :class:`MetaHeadMixin` and of
+            :class:`YOLOV3Head`.
+    """
+
+    ONE_UNIT = False
+
+    def __init__(
+        self,
+        *args,
+        anchor_generator: dict = dict(  # noqa: B006 (never modified)
+            type='MetaAnchorGenerator',
+            priors=dict(
+                type='YOLOAnchorGenerator',
+                base_sizes=[
+                    [(116, 90), (156, 198), (373, 326)],
+                    [(30, 61), (62, 45), (59, 119)],
+                    [(10, 13), (16, 30), (33, 23)],
+                ],
+                strides=[32, 16, 8],
+            ),
+        ),
+        **kwargs,
+    ) -> None:
+        super().__init__(*args, anchor_generator=anchor_generator, **kwargs)
+
+    def _init_layers(self) -> None:
+        super()._init_layers()
+        for level, conv in enumerate(self.convs_pred):
+            self.convs_pred[level] = self._anchor_functions(
+                conv, self.num_base_priors, output_map=self._output_map
+            )
+
+    def _output_map(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """:meth:`box_map` for boxes, and all other outputs as they are."""
+        scale, shift = self.box_map(codes)
+        others = (0, self.num_attrib - 4)
+        return F.pad(scale, others, value=1.0), F.pad(shift, others)
+
+    def init_weights(self) -> None:
+        """Initialise as stock does, theta* in the place of its filters."""
+        functions, number = self.convs_pred, self.num_base_priors
+        self.convs_pred = nn.ModuleList(part.shared for part in functions)
+        self.num_base_priors = 1
+        try:
+            super().init_weights()
+        finally:
+            self.convs_pred, self.num_base_priors = functions, number
+        for part in functions:
+            part.init_weights()
+
+    def towers(self, feats: Sequence[Tensor]) -> Towers:
+        """See :class:`MetaHeadMixin`; one branch for all outputs."""
+        return (
+            [
+                bridge(feat)
+                for bridge, feat in zip(self.convs_bridge, feats, strict=True)
+            ],
+        )
+
+    def branches(self) -> tuple[Branch, ...]:
+        """See :class:`MetaHeadMixin`; all outputs of a prior."""
+        return (self.convs_pred,)
