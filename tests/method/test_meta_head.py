@@ -1,4 +1,4 @@
-"""The mixin serves heads of any layout: here one of SSD's, built in a test.
+"""The mixin serves heads of any layout: here that of SSD.
 
 Its levels have channels and convolutions of their own, in containers that do
 not pass on ``init_weights``, and it makes its layers before its coder.
@@ -6,46 +6,18 @@ not pass on ``init_weights``, and it makes its layers before its coder.
 
 import pytest
 import torch
-from mmdet.models.dense_heads import SSDHead
 from mmengine.config import ConfigDict
 from torch import nn
 
-from mmdet_metaanchor import customize_anchors
+from mmdet_metaanchor import MetaSSDHead, customize_anchors
 from mmdet_metaanchor.anchors.customize import find_head, find_heads
-from mmdet_metaanchor.method.meta_head import MetaHeadMixin
 
 STRIDES = [8, 16]
 SIZES = [[(32, 32), (30, 10)], [(40, 40), (60, 20), (9, 50)]]
 
 
-class LevelsHead(MetaHeadMixin, SSDHead):
-    def _init_layers(self):
-        super()._init_layers()
-        for convs, more in (
-            (self.cls_convs, {}),
-            (self.reg_convs, dict(output_map=self.box_map)),
-        ):
-            for level, number in zip(convs, self.num_base_priors, strict=True):
-                level[-1] = self._anchor_functions(level[-1], number, **more)
-
-    def towers(self, feats):
-        return tuple(
-            [
-                level[:-1](feat)
-                for level, feat in zip(convs, feats, strict=True)
-            ]
-            for convs in (self.cls_convs, self.reg_convs)
-        )
-
-    def branches(self):
-        return tuple(
-            [level[-1] for level in convs]
-            for convs in (self.cls_convs, self.reg_convs)
-        )
-
-
 def build(**anchors):
-    return LevelsHead(
+    return MetaSSDHead(
         num_classes=3,
         in_channels=[4, 6],
         stacked_convs=1,

@@ -1,0 +1,13 @@
+# MetaAnchor on SSD300.
+_base_ = 'mmdet::ssd/ssd300_coco.py'
+custom_imports = dict(imports=['mmdet_metaanchor'])
+model = dict(
+    bbox_head=dict(
+        type='MetaSSDHead',
+        anchor_generator=dict(
+            _delete_=True,
+            type='MetaAnchorGenerator',
+            priors=_base_.model.bbox_head.anchor_generator,
+        ),
+    )
+)

@@ -1,0 +1,363 @@
+"""Laws that every MetaAnchor head keeps, in both forms of its generators."""
+
+import copy
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmengine.runner.checkpoint import load_state_dict
+
+from mmdet_metaanchor import bake_anchors, customize_anchors
+from mmdet_metaanchor.anchors.customize import find_head, list_shapes
+
+STRIDES = [8, 16, 32]
+GRID = dict(scales=[3.0, 4.0], ratios=[0.5, 1.0, 2.0], strides=STRIDES)
+SSD_ANCHORS = dict(
+    type='SSDAnchorGenerator',
+    scale_major=False,
+    strides=STRIDES,
+    min_sizes=[16, 40, 80],
+    max_sizes=[40, 80, 120],
+    ratios=[[2], [2, 3], [2]],
+)
+YOLO_ANCHORS = dict(
+    type='YOLOAnchorGenerator',
+    base_sizes=[
+        [(90, 60), (50, 110), (99, 98)],
+        [(40, 20), (20, 50), (45, 44)],
+        [(10, 13), (20, 9), (24, 22)],
+    ],
+    strides=STRIDES[::-1],
+)
+SIZES = [(12, 16), (6, 8), (3, 4)]
+# Of each head: its arguments, stock anchors, the (h, w) and the channels of
+# the features of its levels.
+HEADS = {
+    'Retina': (
+        dict(num_classes=3, in_channels=8, feat_channels=8, stacked_convs=1),
+        dict(type='AnchorGenerator', **GRID),
+        SIZES,
+        (8, 8, 8),
+    ),
+    'RPN': (
+        dict(in_channels=8, feat_channels=8),
+        dict(type='AnchorGenerator', **GRID),
+        SIZES,
+        (8, 8, 8),
+    ),
+    'SSD': (
+        dict(num_classes=3, in_channels=(8, 6, 4)),
+        SSD_ANCHORS,
+        SIZES,
+        (8, 6, 4),
+    ),
+    'YOLOV3': (
+        dict(num_classes=3, in_channels=(4, 6, 8), out_channels=(4, 6, 8)),
+        YOLO_ANCHORS,
+        SIZES[::-1],
+        (4, 6, 8),
+    ),
+}
+every_head = pytest.mark.parametrize('name', HEADS)
+both_forms = pytest.mark.parametrize('form', ['weights', 'mixture'])
+
+
+def build_stock(name):
+    arguments, anchors, *_ = HEADS[name]
+    head = MODELS.build(
+        dict(
+            type='RepairedSSDHead' if name == 'SSD' else f'{name}Head',
+            anchor_generator=anchors,
+            **coder_of(name),
+            **arguments,
+        )
+    )
+    for param in head.parameters():  # filters that have nothing in common
+        torch.nn.init.normal_(param, std=0.3)
+    return head.eval()
+
+
+def build(name, spread=True, anchors=None, box_function='scaled', **function):
+    """The MetaAnchor head; with ``spread``, one whose priors differ."""
+    arguments, stock_anchors, *_ = HEADS[name]
+    head = MODELS.build(
+        dict(
+            type=f'Meta{name}Head',
+            anchor_generator=dict(
+                type='MetaAnchorGenerator',
+                priors=stock_anchors,
+                **(anchors or {}),
+            ),
+            anchor_function=function,
+            box_function=box_function,
+            **coder_of(name),
+            **arguments,
+        )
+    )
+    head.init_weights()
+    if spread:
+        for part in head.anchor_functions().values():
+            torch.nn.init.normal_(part.residual_layer.weight, std=0.3)
+            torch.nn.init.normal_(part.shared.bias, std=0.3)
+    return head.eval()
+
+
+def coder_of(name):
+    if name == 'YOLOV3':
+        return dict(bbox_coder=dict(type='YOLOBBoxCoder'))
+    return dict(
+        bbox_coder=dict(
+            type='DeltaXYWHBBoxCoder', target_stds=[0.1, 0.1, 0.2, 0.2]
+        )
+    )
+
+
+def features(name, images=2):
+    *_, sizes, channels = HEADS[name]
+    return [
+        torch.randn(images, channel, *size)
+        for channel, size in zip(channels, sizes, strict=True)
+    ]
+
+
+@torch.no_grad()
+def by_prior(head, feats):
+    """Outputs of a branch and a level, each (N, A, outputs, H, W)."""
+    numbers = head.prior_generator.num_base_priors
+    return [
+        [
+            level.unflatten(1, (number, -1))
+            for level, number in zip(branch, numbers, strict=True)
+        ]
+        for branch in head(feats)
+    ]
+
+
+def assert_equal(some, others, tolerance=1e-5):
+    for ours, theirs in zip(some, others, strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            # relative to the largest: sums of products cancel
+            torch.testing.assert_close(
+                a, b, rtol=0, atol=tolerance * max(1, float(b.abs().max()))
+            )
+
+
+@every_head
+@both_forms
+@pytest.mark.parametrize('data_dependent', [False, True])
+class TestSets:
+    def test_a_set_predicts_what_its_members_predict(
+        self, name, form, data_dependent
+    ):
+        head = build(name, form=form, data_dependent=data_dependent)
+        feats = features(name)
+        shapes = list_shapes(head.prior_generator)
+        together = by_prior(head, feats)
+        for index in range(min(map(len, shapes))):
+            customize_anchors(head, [[level[index]] for level in shapes])
+            alone = by_prior(head, feats)
+            assert_equal(
+                [[level[:, index] for level in kind] for kind in together],
+                [[level[:, 0] for level in kind] for kind in alone],
+            )
+
+    def test_members_differ(self, name, form, data_dependent):
+        """The law above would hold for a head that ignores its priors."""
+        head = build(name, form=form, data_dependent=data_dependent)
+        for kind in by_prior(head, features(name)):
+            for level in kind:
+                for i in range(level.shape[1]):
+                    for j in range(i):
+                        assert not torch.allclose(level[:, i], level[:, j])
+
+    def test_permuting_priors_permutes_outputs(
+        self, name, form, data_dependent
+    ):
+        head = build(name, form=form, data_dependent=data_dependent)
+        feats = features(name)
+        before = by_prior(head, feats)
+        shapes = list_shapes(head.prior_generator)
+        orders = [torch.randperm(len(level)) for level in shapes]
+        customize_anchors(
+            head,
+            [
+                [level[i] for i in order]
+                for level, order in zip(shapes, orders, strict=True)
+            ],
+        )
+        assert_equal(
+            by_prior(head, feats),
+            [
+                [
+                    level[:, order]
+                    for level, order in zip(kind, orders, strict=True)
+                ]
+                for kind in before
+            ],
+        )
+
+    def test_a_batch_is_its_images(self, name, form, data_dependent):
+        head = build(name, form=form, data_dependent=data_dependent)
+        feats = features(name, images=3)
+        alone = [
+            by_prior(head, [feat[i : i + 1] for feat in feats])
+            for i in range(3)
+        ]
+        assert_equal(
+            by_prior(head, feats),
+            [
+                [torch.cat(levels) for levels in zip(*kinds, strict=True)]
+                for kinds in zip(*alone, strict=True)
+            ],
+        )
+
+
+@every_head
+@pytest.mark.parametrize('data_dependent', [False, True])
+@pytest.mark.parametrize('rank', [3, None])
+def test_both_forms_give_the_same(name, data_dependent, rank):
+    head = build(name, data_dependent=data_dependent, rank=rank)
+    feats = features(name)
+    outputs = []
+    for form in ('weights', 'mixture'):
+        for part in head.anchor_functions().values():
+            part.form = form
+        outputs.append(by_prior(head, feats))
+    assert_equal(*outputs)
+
+
+@every_head
+def test_residuals_have_the_rank(name):
+    """300 priors lie in rank + 1 dimensions; their box codes in one more.
+
+    As published, boxes are not moved by what is known of them.
+    """
+    head = build(name, rank=2, box_function='published')
+    torch.manual_seed(0)
+    sizes = [
+        [
+            tuple(pair)
+            for pair in (stride[0] * (1 + 7 * torch.rand(100, 2))).tolist()
+        ]
+        for stride in head.prior_generator.strides
+    ]
+    customize_anchors(head, sizes)
+    for kind in by_prior(head.double(), [f.double() for f in features(name)]):
+        for level in kind:
+            rows = level.transpose(0, 1).flatten(1)
+            rank = torch.linalg.matrix_rank(rows, rtol=1e-6)
+            assert rank == 3  # theta*, and two of V
+
+
+@every_head
+@both_forms
+def test_new_heads_start_as_stock_does(name, form):
+    """W2 is 0: with one function for all, only boxes tell priors apart."""
+    head = build(name, spread=False, form=form, box_function='published')
+    for kind in by_prior(head, features(name)):
+        for level in kind:
+            torch.testing.assert_close(level, level[:, :1].expand_as(level))
+
+
+@every_head
+@both_forms
+@pytest.mark.parametrize('box_function', ['scaled', 'absolute', 'published'])
+def test_a_stock_checkpoint_predicts_what_it_did(name, form, box_function):
+    stock = build_stock(name)
+    head = build(name, form=form, box_function=box_function)
+    load_state_dict(head, copy.deepcopy(stock.state_dict()), strict=True)
+    assert head.box_function == box_function
+    feats = features(name)
+    with torch.no_grad():
+        assert_equal(head(feats), stock(feats))
+
+
+@every_head
+def test_a_stock_checkpoint_of_other_numbers_is_refused(name):
+    shapes = list_shapes(build(name).prior_generator)
+    stock_anchors = HEADS[name][1]
+    head = MODELS.build(
+        dict(
+            type=f'Meta{name}Head',
+            anchor_generator=dict(
+                type='MetaAnchorGenerator',
+                shapes=[level[:2] for level in shapes],
+                strides=stock_anchors['strides'],
+            ),
+            **coder_of(name),
+            **HEADS[name][0],
+        )
+    )
+    with pytest.raises(ValueError, match='2 anchors of .* need'):
+        load_state_dict(head, build_stock(name).state_dict(), strict=False)
+
+
+@every_head
+def test_own_checkpoints_load(name):
+    """Twice the same outputs, and the unit of every level comes along."""
+    head = build(name)
+    box = (30.0, 20.0)
+    other = build(name, anchors=dict(standard_box=box))
+    load_state_dict(other, head.state_dict(), strict=True)
+    feats = features(name)
+    with torch.no_grad():
+        assert_equal(head(feats), other(feats), tolerance=0)
+
+
+DIGITS = dict(
+    Retina='digits/meta-retinanet_r18-w32_digits.py',
+    RPN='meta_faster_rcnn/meta-faster-rcnn_r18-w32_digits.py',
+    SSD='meta_ssd/meta-ssd_r18-w32_digits.py',
+    YOLOV3='meta_yolov3/meta-yolov3_r18-w32_digits.py',
+)
+
+
+def detect(model):
+    sample = DetDataSample(
+        metainfo=dict(
+            img_shape=(96, 128), ori_shape=(96, 128), scale_factor=(1.0, 1.0)
+        )
+    )
+    image = torch.randn(
+        1, 3, 96, 128, generator=torch.Generator().manual_seed(1)
+    )
+    with torch.no_grad():
+        return model.predict(image, [sample])[0].pred_instances
+
+
+@every_head
+@pytest.mark.parametrize('chosen', ['trained', 'listed'])
+def test_baked_is_live(load_config, name, chosen, monkeypatch):
+    from mmdet.models.dense_heads import SSDHead
+
+    cfg = load_config(DIGITS[name])
+    cfg.model.backbone.init_cfg = None
+    test_cfg = cfg.model.test_cfg
+    test_cfg.get('rcnn', test_cfg).score_thr = 0.0
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    model.eval()
+    head = find_head(model)
+    for part in head.anchor_functions().values():
+        torch.nn.init.normal_(part.residual_layer.weight, std=0.3)
+    if chosen == 'listed':
+        customize_anchors(
+            model,
+            [
+                [(3 * w, 2 * h), (w, 5 * h)]
+                for w, h in head.prior_generator.strides
+            ],
+        )
+    stock_cfg, state = bake_anchors(model, cfg)
+    # Stock's SSDHead asks for a loss that it does not have.
+    monkeypatch.setattr(SSDHead, 'loss_cls', None, raising=False)
+    stock = MODELS.build(stock_cfg.model).eval()
+    stock.load_state_dict(state)  # strictly
+    for module in stock.modules():
+        assert not type(module).__module__.startswith('mmdet_metaanchor')
+    live, baked = detect(model), detect(stock)
+    assert len(live) == len(baked) > 0
+    torch.testing.assert_close(baked.scores, live.scores)
+    assert torch.equal(baked.labels, live.labels)
+    torch.testing.assert_close(baked.bboxes, live.bboxes, rtol=1e-5, atol=1e-3)
