@@ -108,15 +108,24 @@ def test_a_standard_box_per_level_travels_in_the_checkpoint(feats):
     # (AH, AW) in px; in strides of 8 and 16 px: (1, 2) and (0.5, 0.25).
     trained = spread(build(standard_box=[(8, 16), (8, 4)])).eval()
     assert trained.standard_boxes.tolist() == [[1, 2], [0.5, 0.25]]
-    other = build().eval()
+    other = build(standard_box=(8, 8)).eval()
     assert other.standard_boxes.shape == (1, 2)
     other.load_state_dict(trained.state_dict())
     with torch.no_grad():
         for ours, theirs in zip(other(feats), trained(feats), strict=True):
             assert all(map(torch.equal, ours, theirs))
     # And back to one box for all levels.
-    trained.load_state_dict(build().state_dict())
+    trained.load_state_dict(build(standard_box=(8, 8)).state_dict())
     assert trained.standard_boxes.shape == (1, 2)
+
+
+def test_the_mean_prior_of_a_level_is_its_standard_box():
+    # (AH, AW) in px: ((32 + 10) / 2, (32 + 30) / 2) at stride 8, and at 16
+    # ((40 + 20 + 50) / 3, (40 + 60 + 9) / 3).
+    boxes = build().standard_boxes * torch.tensor([[8.0], [16.0]])
+    torch.testing.assert_close(
+        boxes, torch.tensor([[21, 31], [110 / 3, 109 / 3]])
+    )
 
 
 def test_a_standard_box_for_other_levels_is_refused():
