@@ -141,19 +141,25 @@ def main() -> None:
         f'{len(candidates)} candidates: {detecting:.1f} s to detect, '
         f'{choosing:.1f} s to choose'
     )
-    print_scores('the images searched on', *found.scores)
+    print_scores(found.metric, 'the images searched on', *found.scores)
     if found.held is not None:
-        print_scores('the held images', *found.held)
+        print_scores(found.metric, 'the held images', *found.held)
     if found.anchors[0]:
         number = len(found.anchors[0])
         print(f'{number} anchors per level, in {args.out_dir}/anchors.json')
     else:
-        print('no candidate raised the mAP, so there is no anchors file')
+        print(
+            f'no candidate raised the {found.metric}, so there is no '
+            'anchors file'
+        )
 
 
-def print_scores(images: str, before: float, after: float) -> None:
+def print_scores(
+    metric: str, images: str, before: float, after: float
+) -> None:
     print(
-        f'mAP on {images}: {100 * before:.1f} before, {100 * after:.1f} after'
+        f'{metric} on {images}: {100 * before:.1f} before, '
+        f'{100 * after:.1f} after'
     )
 
 

@@ -1,9 +1,9 @@
 """What many sets of anchors detect, from one pass of the network."""
 
-import copy
 from collections.abc import Iterator, Sequence
 
 import torch
+from mmdet.structures.bbox import scale_boxes
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -57,7 +57,7 @@ def collect_detections(
     Returns:
         list[list[InstanceData]]: ``[set][image]``: ``bboxes`` (m, 4),
         ``(x1, y1, x2, y2)`` in px of the original image, ``scores``,
-        ``labels`` and ``levels``, (m,), on the CPU, by falling score;
+        ``labels`` and ``level_ids``, (m,), on the CPU, by falling score;
         ``img_id`` is in their metainfo.
     """
     head = find_head(model)
@@ -71,7 +71,7 @@ def collect_detections(
             metas = [sample.metainfo for sample in batch['data_samples']]
             feats = model.extract_feat(batch['inputs'])
             towers = head.prepare(head.towers(feats), numbers)
-            scores_per_anchor = head.cls_out_channels * sum(
+            scores_per_anchor = head.num_classes * sum(
                 feat[:, 0].numel() for feat in feats
             )
             for group in _groups(sets, MAX_SCORES // scores_per_anchor):
@@ -91,15 +91,15 @@ def cut_levels(found: InstanceData, most: int) -> InstanceData:
     """The surest detections of every level, as a test cuts by ``nms_pre``.
 
     Args:
-        found (InstanceData): ``scores`` and ``levels``, (m,).
+        found (InstanceData): ``scores`` and ``level_ids``, (m,).
         most (int): How many of a level; all where it is negative.
     """
     if most < 0 or len(found) <= most:
         return found
-    rank = torch.empty_like(found.levels)
+    rank = torch.empty_like(found.level_ids)
     order = found.scores.argsort(descending=True, stable=True)
-    for level in found.levels.unique():
-        places = order[found.levels[order] == level]
+    for level in found.level_ids.unique():
+        places = order[found.level_ids[order] == level]
         rank[places] = torch.arange(len(places), device=rank.device)
     return found[rank < most]
 
@@ -144,7 +144,7 @@ def _detect(
     """Detections of the head's anchors, for each image those of each set.
 
     Args:
-        head (MetaHeadMixin): The head, of class logits and encoded boxes.
+        head (MetaHeadMixin): The head.
         towers (tuple[list, ...]): What :meth:`head.prepare` gives for the
             images.
         owners (list[Tensor]): (A,) set of every anchor, one per level.
@@ -154,9 +154,7 @@ def _detect(
     Yields:
         list[InstanceData]: One a set, by falling score.
     """
-    # A test cuts by nms_pre before it drops the smallest boxes, so they stay.
-    cfg = copy.deepcopy(head.test_cfg)
-    cfg.min_bbox_size = -1
+    cfg = head.test_cfg
     codes = head.prior_generator.codes()
     outputs = head.last_layers(towers, codes)
     sizes = [level.shape[-2:] for level in outputs[0]]
@@ -165,41 +163,36 @@ def _detect(
     )
     for image, meta in enumerate(metas):
         levels = []
-        for level, (logits, deltas, priors, owner) in enumerate(
-            zip(*outputs, grids, owners, strict=True)
+        for level, (priors, owner, *branches) in enumerate(
+            zip(grids, owners, *outputs, strict=True)
         ):
-            logits, deltas = (
-                output[image].permute(1, 2, 0).reshape(len(priors), -1)
-                for output in (logits, deltas)
+            scores, deltas, factors = head.read_level(
+                [output[image] for output in branches]
             )
-            scores = (
-                logits.sigmoid()
-                if head.use_sigmoid_cls
-                else logits.softmax(-1)[:, :-1]
+            prior, label = (scores > cfg.get('score_thr', 0)).nonzero().t()
+            found = InstanceData(
+                bboxes=head.decode_level(
+                    priors[prior], deltas[prior], level, meta['img_shape']
+                ),
+                scores=scores[prior, label],
+                labels=label,
+                level_ids=torch.full_like(
+                    label, level if head.CUTS_EACH_LEVEL else 0
+                ),
+                owners=owner.to(prior.device)[prior % len(owner)],
             )
-            prior, label = (scores > head.test_cfg.score_thr).nonzero().t()
-            levels.append(
-                InstanceData(
-                    bboxes=head.bbox_coder.decode(
-                        priors[prior], deltas[prior], meta['img_shape']
-                    ),
-                    scores=scores[prior, label],
-                    labels=label,
-                    levels=torch.full_like(label, level),
-                    owners=owner.to(prior.device)[prior % len(owner)],
-                )
-            )
-        every = head._bbox_post_process(
-            InstanceData.cat(levels),
-            cfg,
-            rescale=True,
-            with_nms=False,
-            img_meta=meta,
+            if factors is not None:
+                found.score_factors = factors[prior]
+            levels.append(found)
+        every = InstanceData.cat(levels)
+        # To the original image; what a test does next is left to the merge.
+        every.bboxes = scale_boxes(
+            every.bboxes, [1 / side for side in meta['scale_factor']]
         )
         every = every[every.scores.argsort(descending=True)]
         every.set_metainfo(dict(img_id=meta['img_id']))
         sets = [every[every.owners == index] for index in range(number)]
         for one in sets:
             one.pop('owners')
-        most = head.test_cfg.get('nms_pre', -1)
+        most = cfg.get('nms_pre', -1)
         yield [cut_levels(one, most) for one in sets]

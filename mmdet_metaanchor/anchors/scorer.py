@@ -1,8 +1,9 @@
-"""mAP of detections that are kept apart by set of anchors."""
+"""mAP, or recall, of detections that are kept apart by set of anchors."""
 
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 
+from mmdet.models.dense_heads import RPNHead
 from mmengine.structures import InstanceData
 from torch import nn
 
@@ -15,9 +16,14 @@ except ModuleNotFoundError:  # the same numbers, at a quarter of the speed
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
+PROPOSALS = 100  # of an image, the first of MMDetection's numbers
+
 
 class Scorer:
-    """mAP of merged detections on the images that were collected.
+    """Scores merged detections on the images that were collected.
+
+    Detections are scored by mAP, and the proposals of an RPN, which have no
+    class, by the average recall at 100 of an image.
 
     Args:
         head (nn.Module): The head, for its own suppression.
@@ -58,15 +64,25 @@ class Scorer:
             merged.append(result)
         return merged
 
+    @property
+    def metric(self) -> str:
+        """str: Name of the score."""
+        return f'AR@{PROPOSALS}' if self._proposes else 'mAP'
+
+    @property
+    def _proposes(self) -> bool:
+        return isinstance(self.head, RPNHead)
+
     def score(self, detections: Sequence[InstanceData]) -> float:
-        """Mean average precision of detections after suppression.
+        """Mean average precision, or recall, after suppression.
 
         Args:
             detections (Sequence[InstanceData]): ``[image]``, as
                 :meth:`merge` gives them.
 
         Returns:
-            float: Mean over classes and IoUs of 0.5 to 0.95, in [0, 1].
+            float: Mean over IoUs of 0.5 to 0.95, and over classes if there
+            are any, in [0, 1].
         """
         rows = []
         for result in detections:
@@ -96,7 +112,14 @@ class Scorer:
             evaluation.params.areaRng = [everything]
             evaluation.params.areaRngLbl = ['all']
             evaluation.params.maxDets = evaluation.params.maxDets[-1:]
+            if self._proposes:
+                evaluation.params.useCats = 0
+                evaluation.params.maxDets = [PROPOSALS]
             evaluation.evaluate()
             evaluation.accumulate()
-        precision = evaluation.eval['precision'][..., -1]
-        return float(precision[precision > -1].mean())
+        if self._proposes:
+            values = evaluation.eval['recall']
+        else:
+            values = evaluation.eval['precision']
+        values = values[..., -1]
+        return float(values[values > -1].mean())

@@ -33,18 +33,19 @@ class Step(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a search has found; mAPs are in [0, 1].
+    """What a search has found; scores are in [0, 1], see :class:`Scorer`.
 
-    ``anchors``, sizes (w, h) in px, one list per level; ``scores``, mAP on the
-    images searched on, at the start and in the end; ``held``, the same on
+    ``anchors``, sizes (w, h) in px, one list per level; ``scores``, those on
+    the images searched on, at the start and in the end; ``held``, the same on
     the held images, or ``None``; ``seconds``, for detecting with all
-    candidates and for choosing among them.
+    candidates and for choosing among them; ``metric``, the name of the score.
     """
 
     anchors: list[list[tuple[float, float]]]
     scores: tuple[float, float]
     held: tuple[float, float] | None
     seconds: tuple[float, float]
+    metric: str
 
 
 def paper_candidates(generator: MetaAnchorGenerator) -> list[AnchorSet]:
@@ -255,22 +256,32 @@ def search_anchors(
     kept = [candidates[step.candidate] for step in log.steps if step.kept]
     anchors = unite([first, *kept])
     if anchors[0]:
-        write_anchors(out_dir / 'anchors.json', anchors, mAP=best)
+        write_anchors(
+            out_dir / 'anchors.json', anchors, **{scorer.metric: best}
+        )
     for step in greedy_search(
         scorer, start, found, steps, patience, seed, log.steps
     ):
         log.add(step)
         if step.kept:
             anchors = unite([anchors, candidates[step.candidate]])
-            write_anchors(out_dir / 'anchors.json', anchors, mAP=step.score)
+            write_anchors(
+                out_dir / 'anchors.json',
+                anchors,
+                **{scorer.metric: step.score},
+            )
         best = max(best, step.score)
         bar.update()
-        bar.set_postfix_str(f'mAP {100 * before:.2f} to {100 * best:.2f}')
+        bar.set_postfix_str(
+            f'{scorer.metric} {100 * before:.2f} to {100 * best:.2f}'
+        )
     bar.close()
     gc.unfreeze()
     if least > best:
         anchors, best = trained, least
-        write_anchors(out_dir / 'anchors.json', anchors, mAP=best)
+        write_anchors(
+            out_dir / 'anchors.json', anchors, **{scorer.metric: best}
+        )
     chosen = time.perf_counter()
     held_scores = None
     if held and anchors[0]:
@@ -282,4 +293,5 @@ def search_anchors(
         (before, best),
         held_scores,
         (collected - began, chosen - collected),
+        scorer.metric,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from mmdet.models.dense_heads import YOLOV3Head
 from mmdet.registry import MODELS
@@ -30,6 +31,7 @@ class MetaYOLOV3Head(MetaHeadMixin, YOLOV3Head):
     """
 
     ONE_UNIT = False
+    CUTS_EACH_LEVEL = False
 
     def __init__(
         self,
@@ -87,3 +89,28 @@ class MetaYOLOV3Head(MetaHeadMixin, YOLOV3Head):
     def branches(self) -> tuple[Branch, ...]:
         """See :class:`MetaHeadMixin`; all outputs of a prior."""
         return (self.convs_pred,)
+
+    def read_level(
+        self, outputs: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """See :class:`LevelOutputs`; the factor is the objectness."""
+        (output,) = outputs
+        rows = output.permute(1, 2, 0).reshape(-1, self.num_attrib)
+        center, size, objectness, logits = rows.split(
+            [2, 2, 1, self.num_classes], dim=1
+        )
+        scores, objectness = logits.sigmoid(), objectness[:, 0].sigmoid()
+        threshold = self.test_cfg.get('conf_thr', -1)
+        if threshold > 0:
+            # No score threshold lets these pass.
+            scores = scores.masked_fill((objectness < threshold)[:, None], -1)
+        codes = torch.cat([center.sigmoid(), size], dim=1)
+        return scores, codes, objectness
+
+    def decode_level(
+        self, priors: Tensor, codes: Tensor, level: int, img_shape: tuple
+    ) -> Tensor:
+        """See :class:`LevelOutputs`; no coder of YOLO clips."""
+        return self.bbox_coder.decode(
+            priors, codes, self.featmap_strides[level]
+        )

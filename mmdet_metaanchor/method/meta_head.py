@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from .anchor_function import AnchorFunctionGenerator, Basis
 from .box_units import BoxUnits
+from .level_outputs import LevelOutputs
 from .prior_generator import MetaAnchorGenerator
 from .shape_range import nearest, warn_of_untrained
 from .stock_weights import adopt_stock
@@ -25,7 +26,7 @@ Towers = Sequence[Sequence[Tensor] | Sequence[Basis]]
 Branch = AnchorFunctionGenerator | Sequence[AnchorFunctionGenerator]
 
 
-class MetaHeadMixin:
+class MetaHeadMixin(LevelOutputs):
     r"""Makes a MetaAnchor head of a stock dense head.
 
     It goes before the stock head: ``class MetaRetinaHead(MetaHeadMixin,

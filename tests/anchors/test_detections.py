@@ -23,7 +23,7 @@ def test_nothing_is_kept_of_what_was_cut_off():
 def test_the_surest_of_every_level_are_left():
     found = InstanceData(
         scores=torch.tensor([0.1, 0.9, 0.5, 0.3, 0.4]),
-        levels=torch.tensor([0, 0, 1, 0, 1]),
+        level_ids=torch.tensor([0, 0, 1, 0, 1]),
     )
     # 0.9 and 0.3 of level 0, both of level 1, in the order of before.
     left = [0.9, 0.5, 0.3, 0.4]

@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from mmdet.models.dense_heads import RPNHead
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.dataset import pseudo_collate
@@ -14,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from mmdet_metaanchor import customize_anchors, read_anchors
 from mmdet_metaanchor.anchors import scorer
 from mmdet_metaanchor.anchors import search as search_module
+from mmdet_metaanchor.anchors.customize import find_head
 from mmdet_metaanchor.anchors.detections import collect_detections
 from mmdet_metaanchor.anchors.scorer import Scorer
 from mmdet_metaanchor.anchors.search import (
@@ -24,6 +26,7 @@ from mmdet_metaanchor.anchors.search import (
 )
 
 STRIDES = (8, 16, 32, 64, 128)
+YOLO = 'meta_yolov3/meta-yolov3'
 SETS = [
     [[(2.5 * s, 4 * s), (3 * s, 3 * s)] for s in STRIDES],
     [[(6 * s, 3 * s)] for s in STRIDES],
@@ -95,6 +98,84 @@ def test_merged_equals_a_test_with_all_anchors(build, data_dependent, nms_pre):
         torch.testing.assert_close(
             actual.bboxes, expected.bboxes, rtol=1e-5, atol=1e-3
         )
+
+
+@pytest.mark.parametrize('nms_pre', [-1, 20, 100_000])
+@pytest.mark.parametrize(
+    'name', ['meta_faster_rcnn/meta-rpn', 'meta_ssd/meta-ssd', YOLO]
+)
+def test_merged_equals_a_test_of_other_heads(load_config, name, nms_pre):
+    cfg = load_config(f'{name}_r18-w32_digits.py')
+    cfg.model.backbone.init_cfg = None
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    model.eval()
+    head = find_head(model)
+    head.test_cfg.update(nms_pre=nms_pre, score_thr=0.02)
+    for part in head.anchor_functions().values():
+        torch.nn.init.normal_(part.residual_layer.weight, std=0.3)
+        if name == YOLO:  # which begins with objects nowhere
+            torch.nn.init.zeros_(part.shared.bias)
+    head.test_cfg.conf_thr = 0.5  # of YOLO alone
+    first, second = (
+        [
+            [(3.0 * w, 2.0 * h), (w * 1.0, 5.0 * h)][part]
+            for w, h in head.prior_generator.strides
+        ]
+        for part in (slice(1), slice(1, 2))
+    )
+    found = collect_detections(model, loader(), [first, second], 100_000)
+    merged = Scorer(head, None, []).merge(found)
+    customize_anchors(
+        model, [a + b for a, b in zip(first, second, strict=True)]
+    )
+    for image, actual in zip(images(), merged, strict=True):
+        batch = dict(
+            inputs=[image['inputs']], data_samples=[image['data_samples']]
+        )
+        (sample,) = model.test_step(batch)
+        expected = sample.pred_instances
+        assert len(actual) == len(expected) > 0
+        torch.testing.assert_close(actual.scores, expected.scores)
+        assert torch.equal(actual.labels, expected.labels)
+        torch.testing.assert_close(
+            actual.bboxes, expected.bboxes, rtol=1e-5, atol=1e-3
+        )
+
+
+def test_proposals_are_scored_by_their_recall():
+    """Two of four objects are found, one at an IoU of 0.7."""
+    truth = [[0, 0, 20, 20], [40, 0, 20, 20], [0, 40, 20, 20], [40, 40, 9, 9]]
+    coco = scorer.COCO()
+    coco.dataset = dict(
+        images=[dict(id=0, width=64, height=64)],
+        categories=[dict(id=1, name='a'), dict(id=2, name='b')],
+        annotations=[
+            dict(
+                id=i + 1,
+                image_id=0,
+                category_id=1 + i % 2,
+                bbox=box,
+                area=box[2] * box[3],
+                iscrowd=0,
+            )
+            for i, box in enumerate(truth)
+        ],
+    )
+    coco.createIndex()
+    found = InstanceData(
+        # The second is 14 px of 20 wide: IoU 0.7, of which float32 makes a
+        # little more or less, so 14.2.
+        bboxes=torch.tensor([[0.0, 0, 20, 20], [40, 0, 54.2, 20]]),
+        scores=torch.tensor([0.9, 0.8]),
+        labels=torch.zeros(2, dtype=torch.long),
+    )
+    found.set_metainfo(dict(img_id=0))
+    head = object.__new__(RPNHead)
+    one = Scorer(head, coco, [1, 2])
+    assert one.metric == 'AR@100'
+    # 2 of 4 at the 5 IoUs up to 0.7, 1 of 4 at the 5 above it.
+    assert one.score([found]) == pytest.approx((5 * 2 / 4 + 5 * 1 / 4) / 10)
 
 
 def test_memory_is_bounded(model):
@@ -209,6 +290,8 @@ class TestTrainingAnchors:
             return found[0].max(initial=0)  # of the only image
 
         class Width(Sum):
+            metric = 'mAP'
+
             def __init__(self, head, coco, categories):
                 pass
 
