@@ -16,6 +16,9 @@ from tools.mmcv_ops_in_one import join_sources
 ROOT = Path(__file__).parents[1]
 FOLDERS = (
     'meta_retinanet',
+    'meta_faster_rcnn',
+    'meta_ssd',
+    'meta_yolov3',
     'digits',
     'custom',
     'anchor_systems',
