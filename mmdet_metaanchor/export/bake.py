@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..method.anchor_function import AnchorFunctionGenerator
 from ..method.meta_head import MetaHeadMixin
-from ..method.stock_weights import codes_of_functions
+from ..method.stock_weights import codes_of_functions, levels_of_functions
 from ..published.coders import (
     DeltaXYWHVarianceBBoxCoder,
     DirectLocationBBoxCoder,
@@ -114,34 +114,29 @@ def _freeze(
     if coder is not None:
         part.bbox_coder = coder
     frozen = {}
+    levels = levels_of_functions(head)
     for name, code in codes.items():
         weight, bias = _weights(functions[name], code)
+        if shifts is not None and functions[name].output_map is not None:
+            shift = _shift_of(head, shifts, levels[name])
+            bias = bias + shift.flatten().to(bias)
         frozen[f'{prefix}.{name}.weight'] = weight
         frozen[f'{prefix}.{name}.bias'] = bias
-    if shifts is not None:
-        for name, shift in _shifts_of_functions(head, shifts).items():
-            bias = frozen[f'{prefix}.{name}.bias']
-            bias += shift.flatten().to(bias)
     return frozen
 
 
-def _shifts_of_functions(
-    head: MetaHeadMixin, shifts: list[Tensor]
-) -> dict[str, Tensor]:
-    """By the names of the generators of boxes, the last branch of a head."""
-    names = {part: name for name, part in head.anchor_functions().items()}
-    *_, boxes = head.branches()
-    if not isinstance(boxes, AnchorFunctionGenerator):
-        return {
-            names[part]: shift
-            for part, shift in zip(boxes, shifts, strict=True)
-        }
+def _shift_of(
+    head: MetaHeadMixin, shifts: list[Tensor], level: int | None
+) -> Tensor:
+    """What the boxes of a level are to be moved by, or those of all."""
+    if level is not None:
+        return shifts[level]
     if any(not torch.allclose(s, shifts[0], atol=1e-5) for s in shifts):
         raise ValueError(
             'the centres of the anchors do not grow with the stride: '
             f'{[c[0].tolist() for c in head.prior_generator.base_centers]} px'
         )
-    return {names[boxes]: shifts[0]}
+    return shifts[0]
 
 
 def _weights(

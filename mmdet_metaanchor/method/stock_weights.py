@@ -33,6 +33,27 @@ def shared_codes(generator: MetaAnchorGenerator) -> Tensor:
     return codes[0]
 
 
+def levels_of_functions(head: nn.Module) -> dict[str, int | None]:
+    """The level of each generator of a head, by its name.
+
+    Args:
+        head (MetaHeadMixin): The head.
+
+    Returns:
+        dict[str, int | None]: In the order of the branches; ``None`` for a
+        generator that all levels share.
+    """
+    names = {part: name for name, part in head.anchor_functions().items()}
+    levels = {}
+    for functions in head.branches():
+        if isinstance(functions, AnchorFunctionGenerator):
+            levels[names[functions]] = None
+            continue
+        for level, part in enumerate(functions):
+            levels[names[part]] = level
+    return levels
+
+
 def codes_of_functions(head: nn.Module) -> dict[str, Tensor]:
     """Codes of the priors that each generator of a head serves, by its name.
 
@@ -45,16 +66,13 @@ def codes_of_functions(head: nn.Module) -> dict[str, Tensor]:
     Raises:
         ValueError: As of :func:`shared_codes`, where levels share a generator.
     """
-    names = {part: name for name, part in head.anchor_functions().items()}
-    codes = {}
-    for functions in head.branches():
-        if isinstance(functions, AnchorFunctionGenerator):
-            codes[names[functions]] = shared_codes(head.prior_generator)
-            continue
-        levels = head.prior_generator.codes()
-        for part, level in zip(functions, levels, strict=True):
-            codes[names[part]] = level
-    return codes
+    codes = head.prior_generator.codes()
+    return {
+        name: shared_codes(head.prior_generator)
+        if level is None
+        else codes[level]
+        for name, level in levels_of_functions(head).items()
+    }
 
 
 def adopt_stock(head: nn.Module, state_dict: dict, prefix: str) -> None:
