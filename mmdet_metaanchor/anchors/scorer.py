@@ -117,9 +117,6 @@ class Scorer:
                 evaluation.params.maxDets = [PROPOSALS]
             evaluation.evaluate()
             evaluation.accumulate()
-        if self._proposes:
-            values = evaluation.eval['recall']
-        else:
-            values = evaluation.eval['precision']
-        values = values[..., -1]
+        kind = 'recall' if self._proposes else 'precision'
+        values = evaluation.eval[kind][..., -1]
         return float(values[values > -1].mean())

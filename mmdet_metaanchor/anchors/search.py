@@ -230,6 +230,11 @@ def search_anchors(
         )
         return collect_detections(model, loader, sets, most)
 
+    def write(anchors: AnchorSet, score: float) -> None:
+        write_anchors(
+            out_dir / 'anchors.json', anchors, **{scorer.metric: score}
+        )
+
     began = time.perf_counter()
     # From nothing, the anchors that the model has now are of no use.
     alone = from_nothing or trained == first
@@ -256,20 +261,14 @@ def search_anchors(
     kept = [candidates[step.candidate] for step in log.steps if step.kept]
     anchors = unite([first, *kept])
     if anchors[0]:
-        write_anchors(
-            out_dir / 'anchors.json', anchors, **{scorer.metric: best}
-        )
+        write(anchors, best)
     for step in greedy_search(
         scorer, start, found, steps, patience, seed, log.steps
     ):
         log.add(step)
         if step.kept:
             anchors = unite([anchors, candidates[step.candidate]])
-            write_anchors(
-                out_dir / 'anchors.json',
-                anchors,
-                **{scorer.metric: step.score},
-            )
+            write(anchors, step.score)
         best = max(best, step.score)
         bar.update()
         bar.set_postfix_str(
@@ -279,9 +278,7 @@ def search_anchors(
     gc.unfreeze()
     if least > best:
         anchors, best = trained, least
-        write_anchors(
-            out_dir / 'anchors.json', anchors, **{scorer.metric: best}
-        )
+        write(anchors, best)
     chosen = time.perf_counter()
     held_scores = None
     if held and anchors[0]:

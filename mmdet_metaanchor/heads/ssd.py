@@ -31,13 +31,14 @@ class MetaSSDHead(MetaHeadMixin, RepairedSSDHead):
 
     def _init_layers(self) -> None:
         super()._init_layers()
-        numbers = self.num_base_priors
-        for level, number in zip(self.cls_convs, numbers, strict=True):
-            level[-1] = self._anchor_functions(level[-1], number)
-        for level, number in zip(self.reg_convs, numbers, strict=True):
-            level[-1] = self._anchor_functions(
-                level[-1], number, output_map=self.box_map
-            )
+        for convs, output_map in (
+            (self.cls_convs, None),
+            (self.reg_convs, self.box_map),
+        ):
+            for level, number in zip(convs, self.num_base_priors, strict=True):
+                level[-1] = self._anchor_functions(
+                    level[-1], number, output_map=output_map
+                )
 
     def towers(self, feats: Sequence[Tensor]) -> Towers:
         """See :class:`MetaHeadMixin`; branches for classes and for boxes."""
