@@ -193,3 +193,24 @@ def load_config(tiny_data, monkeypatch):
     """Read a config of this repository, its data being ``tiny_data``."""
     monkeypatch.setenv('DATA_ROOT', str(tiny_data))
     return lambda name: Config.fromfile(ROOT / 'configs' / name)
+
+
+@pytest.fixture
+def detect():
+    """What a detector finds on one image of noise, the same every time."""
+
+    @torch.no_grad()
+    def detect(model):
+        sample = DetDataSample(
+            metainfo=dict(
+                img_shape=(96, 128),
+                ori_shape=(96, 128),
+                scale_factor=(1.0, 1.0),
+            )
+        )
+        image = torch.randn(
+            1, 3, 96, 128, generator=torch.Generator().manual_seed(1)
+        )
+        return model.predict(image, [sample])[0].pred_instances
+
+    return detect

@@ -13,6 +13,14 @@ from mmengine.structures import InstanceData
 ROOT = Path(__file__).resolve().parents[1]
 R50 = 'meta_retinanet/meta-retinanet_r50_fpn_{}_1x_coco.py'
 TWINS = ['r18-w32_digits', 'r18-w32_custom', 'mobilenet-v2_custom']
+# By a word in the name of a config: where the head is, and its stock class.
+KINDS = {
+    'retinanet': ('bbox_head', 'RetinaHead'),
+    'rcnn': ('rpn_head', 'RPNHead'),
+    'rpn': ('bbox_head', 'RPNHead'),
+    'ssd': ('bbox_head', 'SSDHead'),
+    'yolov3': ('bbox_head', 'YOLOV3Head'),
+}
 NAMES = [
     str(path.relative_to(ROOT / 'configs'))
     for path in sorted((ROOT / 'configs').glob('[!_]*/*.py'))
@@ -29,12 +37,14 @@ def test_builds_and_is_short(load_config, name):
     assert len((ROOT / 'configs' / name).read_text().splitlines()) < 30
     model = build(load_config(name))
     if not name.startswith('anchor_systems'):
-        head = (
-            model.bbox_head
-            if hasattr(model, 'bbox_head')
-            else (model.rpn_head)
+        part, kind = next(
+            entry
+            for word, entry in KINDS.items()
+            if word in name.split('/')[1]
         )
-        assert type(head).__name__.startswith('Meta') == ('/meta' in name)
+        if '/meta' in name:
+            kind = f'Meta{kind}'
+        assert type(getattr(model, part)).__name__ == kind
 
 
 @pytest.mark.parametrize(

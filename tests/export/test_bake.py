@@ -6,7 +6,6 @@ import sys
 import pytest
 import torch
 from mmdet.registry import MODELS
-from mmdet.structures import DetDataSample
 from mmengine.config import Config
 
 from mmdet_metaanchor import bake_anchors, customize_anchors
@@ -76,26 +75,9 @@ def build(load_config):
     return build
 
 
-def samples():
-    sample = DetDataSample(
-        metainfo=dict(
-            img_shape=(96, 128), ori_shape=(96, 128), scale_factor=(1.0, 1.0)
-        )
-    )
-    return [sample]
-
-
-@torch.no_grad()
-def detect(model):
-    image = torch.randn(
-        1, 3, 96, 128, generator=torch.Generator().manual_seed(1)
-    )
-    return model.predict(image, samples())[0].pred_instances
-
-
 @pytest.mark.parametrize('form', ['published', 'scaled', 'absolute'])
 @pytest.mark.parametrize('name', SETS)
-def test_detects_the_same(build, name, form):
+def test_detects_the_same(build, detect, name, form):
     model, cfg = build(box_function=form)
     # log size, log ratio: no larger than the standard box, no wider than 3
     model.bbox_head.shape_range = torch.tensor([[-0.2, -1.1], [0.0, 0.3]])
@@ -157,7 +139,7 @@ print(sorted(type(m).__module__.split('.')[0] for m in model.modules()))
     assert 'mmdet_metaanchor' not in done.stdout
 
 
-def test_a_kernel_smaller_than_stock_is_surrounded_by_zeros(build):
+def test_a_kernel_smaller_than_stock_is_surrounded_by_zeros(build, detect):
     model, cfg = build(anchor_function=dict(kernel_size=1))
     stock_cfg, state = bake_anchors(model, cfg)
     weight = state['bbox_head.retina_cls.weight']
@@ -197,7 +179,7 @@ def test_the_coder_keeps_its_settings(build):
         assert coder[name] == value
 
 
-def test_a_config_in_python_style(tmp_path):
+def test_a_config_in_python_style(tmp_path, detect):
     """Types are classes, which MMEngine imports lazily."""
     (tmp_path / 'config.py').write_text(PYTHON_STYLE)
     cfg = Config.fromfile(tmp_path / 'config.py')

@@ -4,8 +4,8 @@ import copy
 
 import pytest
 import torch
+from mmdet.models.dense_heads import SSDHead
 from mmdet.registry import MODELS
-from mmdet.structures import DetDataSample
 from mmengine.runner.checkpoint import load_state_dict
 
 from mmdet_metaanchor import bake_anchors, customize_anchors
@@ -229,7 +229,7 @@ def test_both_forms_give_the_same(name, data_dependent, rank):
 
 @every_head
 def test_residuals_have_the_rank(name):
-    """300 priors lie in rank + 1 dimensions; their box codes in one more.
+    """100 priors of a level lie in rank + 1 dimensions.
 
     As published, boxes are not moved by what is known of them.
     """
@@ -252,8 +252,8 @@ def test_residuals_have_the_rank(name):
 
 @every_head
 @both_forms
-def test_new_heads_start_as_stock_does(name, form):
-    """W2 is 0: with one function for all, only boxes tell priors apart."""
+def test_new_heads_have_one_function_for_all_priors(name, form):
+    """W2 is 0; as published, nothing else tells priors apart."""
     head = build(name, spread=False, form=form, box_function='published')
     for kind in by_prior(head, features(name)):
         for level in kind:
@@ -313,24 +313,9 @@ DIGITS = dict(
 )
 
 
-def detect(model):
-    sample = DetDataSample(
-        metainfo=dict(
-            img_shape=(96, 128), ori_shape=(96, 128), scale_factor=(1.0, 1.0)
-        )
-    )
-    image = torch.randn(
-        1, 3, 96, 128, generator=torch.Generator().manual_seed(1)
-    )
-    with torch.no_grad():
-        return model.predict(image, [sample])[0].pred_instances
-
-
 @every_head
 @pytest.mark.parametrize('chosen', ['trained', 'listed'])
-def test_baked_is_live(load_config, name, chosen, monkeypatch):
-    from mmdet.models.dense_heads import SSDHead
-
+def test_baked_is_live(load_config, detect, name, chosen, monkeypatch):
     cfg = load_config(DIGITS[name])
     cfg.model.backbone.init_cfg = None
     test_cfg = cfg.model.test_cfg
