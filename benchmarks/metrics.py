@@ -1,4 +1,4 @@
-"""The metrics of COCO that are reported, by short names."""
+"""The metrics that are reported of a test, by short names."""
 
 # Names of CocoMetric (coco/bbox_mAP, ...), and as column headings.
 METRICS = {
@@ -9,12 +9,23 @@ METRICS = {
     'mAP_m': 'medium',
     'mAP_l': 'large',
 }
+# Of proposals: average recall of so many of them, over IoU 0.5 to 0.95.
+RECALL = 'AR@'
 
 
 def read_metrics(metrics: dict) -> dict:
     """The ``METRICS`` among those that MMEngine gives, as fractions.
 
-    CocoMetric gives none at all for a model that detects nothing.
+    CocoMetric gives none at all for a model that detects nothing. Of
+    proposals (``metric='proposal_fast'``) it is their average recall, as
+    ``AR@100``.
     """
+    recall = {
+        name.removeprefix('coco/'): float(value)
+        for name, value in metrics.items()
+        if name.startswith(f'coco/{RECALL}')
+    }
+    if recall:
+        return recall
     found = {name: metrics.get(f'coco/bbox_{name}') for name in METRICS}
     return dict.fromkeys(METRICS, 0.0) if None in found.values() else found

@@ -12,7 +12,7 @@ from .runs import Cell, Run
 
 @dataclass
 class Verdict:
-    """A cell, what it was now, and where it should fall; mAP in percent."""
+    """A cell, what it was now, and where it should fall; in percent."""
 
     table: str
     row: str
@@ -73,7 +73,7 @@ def repeat_cells(grid: Grid, stated: Jobs, anew: Jobs) -> list[Verdict]:
     verdicts = []
     for name, cell in cells.items():
         record = anew.read(runs[cell.variant])
-        now = percent(record['tests'][str(cell.test)])
+        now = percent(record['tests'][str(cell.test)], cell.metric)
         verdicts.append(
             Verdict(name, *grid.tables[name]['check'], values[name], now)
         )
@@ -81,13 +81,15 @@ def repeat_cells(grid: Grid, stated: Jobs, anew: Jobs) -> list[Verdict]:
 
 
 def _values(cell: Cell, jobs: Jobs) -> list[float]:
-    """The mAP, in percent, of the runs that have ended."""
+    """The metric, in percent, of the runs that have ended."""
     records = {
         seed: jobs.read(Run(cell.variant, seed, (cell.test,)))
         for seed in jobs.grid.seeds
     }
     ended = {s: record for s, record in records.items() if record is not None}
-    return [percent(result) for result in select(cell, ended).values()]
+    return [
+        percent(result, cell.metric) for result in select(cell, ended).values()
+    ]
 
 
 def print_verdicts(verdicts: list[Verdict]) -> None:

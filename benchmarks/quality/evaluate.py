@@ -17,6 +17,7 @@ from mmdet_metaanchor.anchors.clusters import cluster_anchors
 from mmdet_metaanchor.anchors.customize import (
     Anchors,
     customize_anchors,
+    find_head,
     list_shapes,
     restored_anchors,
 )
@@ -29,6 +30,7 @@ from mmdet_metaanchor.runtime.checkpoints import load_strictly
 from mmdet_metaanchor.runtime.files import write_json
 from mmdet_metaanchor.runtime.runner import build_runner
 
+from ..detectors import dense_head
 from ..metrics import read_metrics
 from .grid import Grid
 from .runs import Evaluation, Run
@@ -69,7 +71,6 @@ def evaluate(
 
 
 def _test(grid: Grid, test: Evaluation, runner: Runner, cfg: Config) -> dict:
-    head = runner.model.bbox_head
     if test.anchors == 'trained':  # of a stock head, too
         return _measure(runner)
     with restored_anchors(runner.model):
@@ -81,7 +82,9 @@ def _test(grid: Grid, test: Evaluation, runner: Runner, cfg: Config) -> dict:
         if known is None:
             result['anchors'] = [
                 [[round(side, 2) for side in size] for size in level]
-                for level in list_shapes(head.prior_generator)
+                for level in list_shapes(
+                    find_head(runner.model).prior_generator
+                )
             ]
     return result
 
@@ -90,7 +93,7 @@ def _measure(runner: Runner) -> dict:
     return dict(
         metrics=read_metrics(runner.test()),
         images=len(runner.test_dataloader.dataset),
-        per_cell=runner.model.bbox_head.num_base_priors,
+        per_cell=max(dense_head(runner.model).prior_generator.num_base_priors),
     )
 
 
@@ -105,7 +108,7 @@ def choose_anchors(how: str, runner: Runner, cfg: Config) -> Anchors:
     Returns:
         list[list[tuple[float, float]]]: Sizes (w, h) in px, a list per level.
     """
-    head = runner.model.bbox_head
+    head = find_head(runner.model)
     trained = head.prior_generator
     images = read_images(cfg, 'train')
     anchors = shapes = list_shapes(trained)

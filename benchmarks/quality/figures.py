@@ -94,9 +94,10 @@ def tabulate(grid: Grid, records: dict[str, dict[int, dict]]) -> dict:
     Returns:
         dict: By name of the table: ``title``, ``columns``, ``versus``, and
         ``rows``, by label a list with, for every column, ``None`` where
-        nothing was run, or what :func:`mean_and_spread` gives of the mAP in
-        percent, with ``per_cell``, anchors per cell, and ``difference``, what
-        :func:`paired_difference` gives to the first column or row.
+        nothing was run, or what :func:`mean_and_spread` gives of the
+        metric in percent, with ``per_cell``, anchors per cell, and
+        ``difference``, what :func:`paired_difference` gives to the first
+        column or row.
     """
     tables = {}
     for name, definition in grid.tables.items():
@@ -138,16 +139,28 @@ def select(cell: Cell, records: dict[int, dict]) -> dict[int, dict]:
     }
 
 
-def percent(result: dict) -> float:
-    """The mAP of a test, in percent."""
-    return 100 * result['metrics']['mAP']
+def percent(result: dict, metric: str) -> float:
+    """A metric of a test, in percent.
+
+    Raises:
+        ValueError: The test has no such metric.
+    """
+    metrics = result['metrics']
+    if metric not in metrics:
+        raise ValueError(
+            f'a table asks for {metric!r} of a test that measured '
+            f'{", ".join(metrics)}'
+        )
+    return 100 * metrics[metric]
 
 
 def _fill(cell: Cell | None, records: dict) -> dict | None:
     if cell is None:
         return None
     tests = select(cell, records.get(cell.variant, {}))
-    summary = mean_and_spread({s: percent(test) for s, test in tests.items()})
+    summary = mean_and_spread(
+        {seed: percent(test, cell.metric) for seed, test in tests.items()}
+    )
     if summary is not None:
         numbers = [test['per_cell'] for test in tests.values()]
         summary['per_cell'] = [min(numbers), max(numbers)]

@@ -54,7 +54,7 @@ class Grid:
       and one cell per column, ``versus`` ('column' or 'row': the first of them
       is what differences are to) and ``check``, row and column of the cell
       that a reader's check repeats. A cell is a variant, or a list of a
-      variant, data and anchors;
+      variant, data, anchors and metric (see ``read_metrics``);
     - ``results``, the folder of its results, if they are kept with it;
     - ``pictures``, if there are to be any: the number of ``images``, and
       ``columns``, cells by their title, see :func:`draw_pictures`.
@@ -109,8 +109,9 @@ class Grid:
             entry = [entry]
         variant, *test = entry
         known(self, 'variants', variant, 'a table')
-        defaults = (self.variants[variant]['data'], 'trained')
-        return Cell(variant, Evaluation(*test, *defaults[len(test) :]))
+        defaults = (self.variants[variant]['data'], 'trained', 'mAP')
+        data, anchors, metric = *test, *defaults[len(test) :]
+        return Cell(variant, Evaluation(data, anchors), metric)
 
     def rows(self, table: str) -> dict[str, list[Cell | None]]:
         """Cells of a table by the label of their row."""

@@ -21,6 +21,7 @@ from mmdet_metaanchor.anchors.drawing import (
 )
 from mmdet_metaanchor.runtime.checkpoints import load_detector
 
+from ..detectors import dense_head
 from .grid import Grid
 from .jobs import Jobs
 from .runs import Cell, Run
@@ -88,7 +89,7 @@ def _load(
 
 def _view(model: nn.Module, item: dict, anchors: Anchors | None) -> SetView:
     if anchors is None:  # those of the training, of a stock head, too
-        priors = model.bbox_head.prior_generator
+        priors = dense_head(model).prior_generator
         return view_as_is(model, priors, item, SCORE_THR)
     return view_set(model, item, anchors, SCORE_THR)
 

@@ -55,7 +55,8 @@ def write_report(grid: Grid, jobs: Jobs, out_dir: Path) -> Path:
     )
     lines = [
         '# Benchmark\n',
-        f'mAP on val in percent, mean ± standard deviation over the seeds '
+        'mAP on val in percent, where a table names no other metric, mean ± '
+        'standard deviation over the seeds '
         f'{", ".join(map(str, grid.seeds))}; in brackets, the mean difference '
         'of pairs of the same seed and its 95 % interval. '
         f'{done} of {len(runs)} trainings are done.\n',

@@ -23,10 +23,11 @@ class Evaluation(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A number of a table: which training, tested how."""
+    """A number of a table: which training, tested how, and which metric."""
 
     variant: str
     test: Evaluation
+    metric: str = 'mAP'
 
 
 class Run(NamedTuple):

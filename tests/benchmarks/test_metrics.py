@@ -14,3 +14,8 @@ def test_metrics_by_the_names_of_coco_metric():
 
 def test_a_model_that_detects_nothing_scores_zero():
     assert read_metrics({}) == dict.fromkeys(METRICS, 0.0)
+
+
+def test_proposals_have_their_recall():
+    given = {'coco/AR@100': 0.25, 'coco/AR@1000': 0.5, 'time': 3.0}
+    assert read_metrics(given) == {'AR@100': 0.25, 'AR@1000': 0.5}

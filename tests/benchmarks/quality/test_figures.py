@@ -6,6 +6,7 @@ from benchmarks.quality.figures import (
     expected_range,
     mean_and_spread,
     paired_difference,
+    percent,
 )
 
 # Student's t with 2 degrees of freedom has F(x) = 1/2 + x / (2 sqrt(2 + x^2)),
@@ -62,3 +63,10 @@ def test_one_more_training_is_expected_around_the_mean():
 def test_one_value_says_nothing_of_the_next():
     with pytest.raises(ValueError, match='spread of 1 value'):
         expected_range([3.0])
+
+
+def test_a_metric_that_was_not_measured_is_named():
+    result = dict(metrics={'AR@100': 0.25, 'AR@300': 0.5})
+    assert percent(result, 'AR@100') == 25
+    with pytest.raises(ValueError, match="'mAP'.*measured AR@100, AR@300"):
+        percent(result, 'mAP')

@@ -110,6 +110,16 @@ def test_a_table_can_be_dropped_by_a_config_that_inherits(make_grid):
     )
 
 
+def test_a_cell_may_name_its_metric(make_grid):
+    grid = make_grid(GRID)
+    test = Evaluation('near', 'one')
+    entry = ['b', 'near', 'one']
+    assert grid.cell(entry) == Cell('b', test, 'mAP')
+    assert grid.cell([*entry, 'AR@100']) == Cell('b', test, 'AR@100')
+    # Two metrics of one test are one test.
+    assert len({grid.cell([*entry, m]).test for m in ('mAP', 'x')}) == 1
+
+
 @pytest.mark.parametrize(
     ('old', 'new', 'message'),
     [
