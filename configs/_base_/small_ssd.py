@@ -1,18 +1,25 @@
 # A small SSD of MMDetection's own parts; its head is repaired to predict.
 _base_ = './small_backbone.py'
 custom_imports = dict(imports=['mmdet_metaanchor'])
+norm_cfg = dict(type='GN', num_groups=8)
 model = dict(
     type='SingleStageDetector',
+    neck=dict(norm_cfg=norm_cfg),
     bbox_head=dict(
         type='RepairedSSDHead',
         num_classes=80,
         in_channels=[64] * 5,
+        # Towers as of RetinaNet: without them the levels, which share
+        # nothing, hardly learn to tell classes apart.
+        stacked_convs=2,
+        feat_channels=64,
+        norm_cfg=norm_cfg,
         anchor_generator=dict(
             type='SSDAnchorGenerator',
             scale_major=False,
             strides=[8, 16, 32, 64, 128],
-            min_sizes=[16, 32, 64, 128, 192],
-            max_sizes=[32, 64, 128, 192, 256],
+            min_sizes=[16, 32, 64, 96, 128],
+            max_sizes=[32, 64, 96, 128, 160],
             ratios=[[2, 3]] * 5,
         ),
         bbox_coder=dict(

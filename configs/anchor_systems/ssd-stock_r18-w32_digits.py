@@ -1,5 +1,5 @@
 # SSD of MMDetection's own parts, on the embedded digits.
-_base_ = ['../_base_/small_ssd.py', '../_base_/digits.py']
+_base_ = ['../_base_/small_ssd.py', '../_base_/digits_320.py']
 model = dict(
     # faster from scratch than the GroupNorm of the other small configs
     backbone=dict(norm_cfg=dict(_delete_=True, type='BN')),

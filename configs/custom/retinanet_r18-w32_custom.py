@@ -1,19 +1,3 @@
-# Stock RetinaNet on one's own images: $DATA_ROOT is a folder that holds
-# images/, train.json and val.json in COCO format. Its classes are read.
-_base_ = [
-    '../_base_/small_retinanet.py',
-    '../_base_/small_schedule.py',
-    '../_base_/coco_folder.py',
-]
-# An import above `_base_` would make MMEngine take this for a lazy config.
-from mmdet_metaanchor.datasets.coco import read_classes
-
-data_root = '{{$DATA_ROOT:data/custom}}/'
-classes = read_classes(data_root)
-dataset = dict(data_root=data_root, metainfo=dict(classes=classes))
-train_dataloader = dict(dataset=dataset)
-val_dataloader = dict(dataset=dataset)
-test_dataloader = val_dataloader
-val_evaluator = dict(ann_file=data_root + 'val.json')
-test_evaluator = val_evaluator
-model = dict(bbox_head=dict(num_classes=len(classes)))
+# Stock RetinaNet on one's own images, see ../_base_/custom_folder.py.
+_base_ = ['../_base_/small_retinanet.py', '../_base_/custom_folder.py']
+model = dict(bbox_head=dict(num_classes=len(_base_.classes)))

@@ -1,0 +1,193 @@
+# SSD, YOLOv3, Faster R-CNN and its RPN, stock and with MetaAnchor, on the
+# embedded digits and on photographs of licence plates, which
+# `python -m benchmarks.photographs` prepares:
+#   python -m benchmarks.quality benchmarks/grids/detectors.py
+seeds = [0, 1, 2]
+results = 'benchmarks/results/detectors'
+families = dict(
+    rpn='meta_faster_rcnn',
+    ssd='meta_ssd',
+    yolov3='meta_yolov3',
+    **{'faster-rcnn': 'meta_faster_rcnn'},
+)
+detectors = {
+    **{
+        f'digits-{name}-stock': (
+            f'configs/anchor_systems/{name}-stock_r18-w32_digits.py'
+        )
+        for name in families
+    },
+    **{
+        f'digits-{name}-meta': (
+            f'configs/{folder}/meta-{name}_r18-w32_digits.py'
+        )
+        for name, folder in families.items()
+    },
+    **{
+        f'plates-{name}-{kind}': (
+            f'configs/custom/{prefix}{name}_mobilenet-v2_custom.py'
+        )
+        for name in families
+        for kind, prefix in (('stock', ''), ('meta', 'meta-'))
+    },
+    'digits-yolov3-published': (
+        'configs/anchor_systems/yolov3_r18-w32_digits.py'
+    ),
+}
+data = {
+    # As in digits.py.
+    'digits': dict(
+        env=dict(DIGITS_ROOT='data/benchmark/digits'),
+        make=dict(size_range=(16, 80), ratio_range=(0.5, 2)),
+    ),
+    'plates': dict(env=dict(DATA_ROOT='data/photographs/plates')),
+}
+anchors = {
+    '5x5': dict(
+        octave_base_scale=2,
+        scales_per_octave=5,
+        ratios=[round(3 ** (i / 2 - 1), 4) for i in range(5)],
+    )
+}
+# Of a training, by data and family; what learns from more priors of an
+# object learns faster.
+epochs = dict(
+    digits=dict.fromkeys(families, 12) | {'rpn': 8, 'faster-rcnn': 8},
+    plates=dict.fromkeys(families, 12),
+)
+# dimension_clusters() of the boxes of train, for YOLOv3.
+clusters = dict(
+    digits=[
+        [(45, 61), (80, 57), (59, 82)],
+        [(37, 26), (33, 45), (55, 39)],
+        [(16, 23), (24, 17), (23, 33)],
+    ],
+    plates=[
+        [(42, 12), (53, 14), (65, 18)],
+        [(24, 7), (27, 8), (34, 9)],
+        [(14, 4), (17, 5), (21, 6)],
+    ],
+)
+
+
+def _settings(name, family, kind):
+    number = epochs[name][family]
+    # Each is one of several trainings that share the cores.
+    loader = dict(num_workers=1)
+    settings = dict(
+        train_dataloader=loader,
+        val_dataloader=loader,
+        test_dataloader=loader,
+        train_cfg=dict(max_epochs=number, val_begin=number + 1),  # no val
+        param_scheduler=[
+            dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=50),
+            dict(
+                type='CosineAnnealingLR',
+                T_max=number,
+                convert_to_iter_based=True,
+            ),
+        ],
+    )
+    model = {}
+    if name == 'digits':
+        channels = [16, 32, 64, 128]
+        if family == 'yolov3':
+            channels = channels[:0:-1]
+        model = dict(
+            backbone=dict(base_channels=16), neck=dict(in_channels=channels)
+        )
+    if family == 'yolov3':
+        priors = dict(base_sizes=clusters[name])
+        if kind == 'meta':
+            priors = dict(priors=priors)
+        model['bbox_head'] = dict(anchor_generator=priors)
+    return dict(settings, model=model) if model else settings
+
+
+variants = {
+    detector: dict(
+        detector=detector,
+        data=detector.split('-')[0],
+        settings=_settings(
+            detector.split('-')[0],
+            detector.split('-', 1)[1].rsplit('-', 1)[0],
+            detector.rsplit('-', 1)[1],
+        ),
+    )
+    for detector in detectors
+}
+chosen = ('trained', '5x5', 'clustered')
+labels = dict(
+    ssd='SSD', yolov3='YOLOv3', **{'faster-rcnn': 'Faster R-CNN'}, rpn='RPN'
+)
+
+
+def _table(name, metric, title):
+    """Rows of families; the same MetaAnchor checkpoint under all anchors."""
+    return dict(
+        title=title,
+        columns=['stock', 'MetaAnchor', 'with 5x5', 'clustered'],
+        rows=[
+            [
+                labels[family],
+                [f'{name}-{family}-stock', name, 'trained', metric],
+                *(
+                    [f'{name}-{family}-meta', name, anchors, metric]
+                    for anchors in chosen
+                ),
+            ]
+            for family in labels
+            if family != 'rpn'
+        ],
+        versus='column',
+        check=['SSD', 'MetaAnchor'],
+    )
+
+
+def _recall(name, title):
+    return dict(
+        title=title,
+        columns=['stock', 'MetaAnchor', 'with 5x5', 'clustered'],
+        rows=[
+            [
+                f'AR at {number}',
+                [f'{name}-rpn-stock', name, 'trained', f'AR@{number}'],
+                *(
+                    [f'{name}-rpn-meta', name, anchors, f'AR@{number}']
+                    for anchors in chosen
+                ),
+            ]
+            for number in (100, 300, 1000)
+        ],
+        versus='column',
+        check=['AR at 100', 'MetaAnchor'],
+    )
+
+
+names = dict(digits='digits', plates='photographs of licence plates')
+tables = dict(
+    digits=_table('digits', 'mAP', 'mAP on the digits'),
+    digits_50=_table('digits', 'mAP_50', 'AP50 on the digits'),
+    digits_rpn=_recall('digits', 'RPN on the digits: average recall'),
+    rule=dict(
+        title='Stock YOLOv3 by the rule of GridAssigner and of YOLOv3Assigner',
+        columns=['GridAssigner', 'YOLOv3Assigner'],
+        rows=[
+            [
+                name,
+                *(
+                    [f'digits-yolov3-{kind}', 'digits', 'trained', metric]
+                    for kind in ('stock', 'published')
+                ),
+            ]
+            for name, metric in (('mAP', 'mAP'), ('AP50', 'mAP_50'))
+        ],
+        versus='column',
+        check=['mAP', 'YOLOv3Assigner'],
+    ),
+    plates=_table('plates', 'mAP', 'mAP on photographs of plates'),
+    plates_50=_table('plates', 'mAP_50', 'AP50 on photographs of plates'),
+    plates_rpn=_recall(
+        'plates', 'RPN on photographs of plates: average recall'
+    ),
+)

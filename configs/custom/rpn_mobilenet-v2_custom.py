@@ -1,0 +1,15 @@
+# The RPN of that Faster R-CNN alone.
+_base_ = './faster-rcnn_mobilenet-v2_custom.py'
+model = dict(
+    _delete_=True,
+    type='RPN',
+    data_preprocessor=_base_.model.data_preprocessor,
+    backbone=_base_.model.backbone,
+    neck=_base_.model.neck,
+    rpn_head=_base_.model.rpn_head,
+    train_cfg=dict(rpn=_base_.model.train_cfg.rpn),
+    test_cfg=dict(rpn=dict(_base_.model.test_cfg.rpn, max_per_img=1000)),
+)
+# Average recall at 100, 300 and 1 000 proposals.
+val_evaluator = dict(metric='proposal_fast')
+test_evaluator = val_evaluator
