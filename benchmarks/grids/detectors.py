@@ -52,7 +52,7 @@ anchors = {
 # Of a training, by data and family; what learns from more priors of an
 # object learns faster.
 epochs = dict(
-    digits=dict.fromkeys(families, 12) | {'rpn': 8, 'faster-rcnn': 8},
+    digits=dict(ssd=12, yolov3=18, rpn=8, **{'faster-rcnn': 8}),
     plates=dict.fromkeys(families, 12),
 )
 # dimension_clusters() of the boxes of train, for YOLOv3.
