@@ -70,7 +70,7 @@ clusters = dict(
 )
 
 
-def _settings(name, family, kind):
+def _settings(name, family, kind, **head):
     number = epochs[name][family]
     # Each is one of several trainings that share the cores.
     loader = dict(num_workers=1)
@@ -89,18 +89,23 @@ def _settings(name, family, kind):
         ],
     )
     model = {}
+    if head:
+        imports = ['mmdet_metaanchor', 'benchmarks.quality.ablations']
+        settings['custom_imports'] = dict(imports=imports)
+        model = dict(bbox_head=head)
     if name == 'digits':
         channels = [16, 32, 64, 128]
         if family == 'yolov3':
             channels = channels[:0:-1]
-        model = dict(
+        model.update(
             backbone=dict(base_channels=16), neck=dict(in_channels=channels)
         )
     if family == 'yolov3':
         priors = dict(base_sizes=clusters[name])
         if kind == 'meta':
             priors = dict(priors=priors)
-        model['bbox_head'] = dict(anchor_generator=priors)
+        head = model.setdefault('bbox_head', {})
+        head.setdefault('anchor_generator', {}).update(priors)
     return dict(settings, model=model) if model else settings
 
 
@@ -116,6 +121,22 @@ variants = {
     )
     for detector in detectors
 }
+# What the levels of SSD and YOLOv3 may share, and the jitter.
+trials = dict(
+    shared=dict(ssd='SharedHiddenSSDHead', yolov3='SharedHiddenYOLOV3Head'),
+    **{'jitter0.1': 0.1, 'jitter0.5': 0.5},
+)
+for _family in trials['shared']:
+    for _trial, _what in trials.items():
+        if _trial == 'shared':
+            _head = dict(type=_what[_family])
+        else:
+            _head = dict(anchor_generator=dict(jitter=_what))
+        variants[f'digits-{_family}-{_trial}'] = dict(
+            detector=f'digits-{_family}-meta',
+            data='digits',
+            settings=_settings('digits', _family, 'meta', **_head),
+        )
 chosen = ('trained', '5x5', 'clustered')
 labels = dict(
     ssd='SSD', yolov3='YOLOv3', **{'faster-rcnn': 'Faster R-CNN'}, rpn='RPN'
@@ -184,6 +205,32 @@ tables = dict(
         ],
         versus='column',
         check=['mAP', 'YOLOv3Assigner'],
+    ),
+    levels=dict(
+        title='Levels that share no convolutions, mAP',
+        columns=[
+            'a generator each',
+            'one hidden layer',
+            'jitter 0.1',
+            'jitter 0.5',
+        ],
+        rows=[
+            [
+                f'{labels[family]}, {name}',
+                *(
+                    [f'digits-{family}-{kind}', 'digits', test]
+                    for kind in ('meta', *trials)
+                ),
+            ]
+            for family in trials['shared']
+            for test, name in (
+                ('trained', 'as trained'),
+                ('5x5', 'with 5x5'),
+                ('clustered', 'clustered'),
+            )
+        ],
+        versus='column',
+        check=['SSD, as trained', 'one hidden layer'],
     ),
     plates=_table('plates', 'mAP', 'mAP on photographs of plates'),
     plates_50=_table('plates', 'mAP_50', 'AP50 on photographs of plates'),

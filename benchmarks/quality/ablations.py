@@ -9,6 +9,8 @@ import torch
 from mmdet.registry import MODELS, TASK_UTILS
 from torch import Tensor, nn
 
+from mmdet_metaanchor.heads.ssd import MetaSSDHead
+from mmdet_metaanchor.heads.yolov3 import MetaYOLOV3Head
 from mmdet_metaanchor.method.anchor_function import AnchorFunctionGenerator
 from mmdet_metaanchor.method.prior_generator import MetaAnchorGenerator
 
@@ -63,3 +65,28 @@ class NormalJitterAnchorGenerator(MetaAnchorGenerator):
 
     def _draw(self, codes: Tensor) -> Tensor:
         return torch.randn_like(codes) * (self.jitter / 3**0.5)
+
+
+class SharedHiddenMixin:
+    r"""One hidden layer of all levels and branches.
+
+    :math:`\theta_{l,b} = \theta^*_l + V_l U\,\mathrm{relu}(W_{11} b)`, with
+    one :math:`W_{11}` and one U of the head.
+    """
+
+    def _init_layers(self) -> None:
+        super()._init_layers()
+        first, *others = self.anchor_functions().values()
+        for other in others:
+            other.code_layer = first.code_layer
+            other.basis_layer = first.basis_layer
+
+
+@MODELS.register_module()
+class SharedHiddenSSDHead(SharedHiddenMixin, MetaSSDHead):
+    """MetaSSDHead with one hidden layer."""
+
+
+@MODELS.register_module()
+class SharedHiddenYOLOV3Head(SharedHiddenMixin, MetaYOLOV3Head):
+    """MetaYOLOV3Head with one hidden layer."""

@@ -70,3 +70,29 @@ def test_normal_jitter_has_the_variance_of_the_uniform():
         assert moves.mean().abs() < 5 * 0.3 / (3 * 20_000) ** 0.5
         assert moves.var().item() == pytest.approx(0.03, rel=0.05)
     assert moves.abs().max() > 0.3  # the last one has no bounds
+
+
+@pytest.mark.parametrize('family', ['ssd', 'yolov3'])
+def test_one_hidden_layer_of_all_levels(load_config, family):
+    """As of generators that happen to have equal ones; a step keeps it so."""
+    cfg = load_config(f'meta_{family}/meta-{family}_r18-w32_digits.py')
+    part = cfg.model.bbox_head
+    part.update(train_cfg=cfg.model.train_cfg, test_cfg=cfg.model.test_cfg)
+    plain = MODELS.build(part)
+    part.type = part.type.replace('Meta', 'SharedHidden')
+    shared = MODELS.build(part)
+    plain.load_state_dict(shared.state_dict())
+    feats = [torch.randn(1, channels, 4, 4) for channels in shared.in_channels]
+    for mine, other in zip(shared(feats), plain(feats), strict=True):
+        torch.testing.assert_close(mine, other)
+    layers = {
+        (id(one.code_layer), id(one.basis_layer))
+        for one in shared.anchor_functions().values()
+    }
+    assert len(layers) == 1
+    sizes = [
+        sum(p.numel() for p in head.parameters()) for head in (plain, shared)
+    ]
+    # W11 (128, 2) and U (8, 128) of all generators but one are gone.
+    spared = len(plain.anchor_functions()) - 1
+    assert sizes[0] - sizes[1] == spared * (128 * 2 + 8 * 128)

@@ -151,12 +151,16 @@ def test_unknown_names_are_refused(make_grid, old, new, message):
 
 
 @pytest.mark.parametrize(
-    'name', ['digits', 'coco', 'custom', 'demo', 'photographs']
+    'name',
+    ['digits', 'coco', 'custom', 'demo', 'photographs', 'detectors'],
 )
 def test_the_grids_of_this_repository(name, tiny_data, monkeypatch, tmp_path):
     """Every variant's config can be read."""
     monkeypatch.chdir(ROOT)
-    if name == 'photographs':  # its data are not in the repository
+    if name in (
+        'photographs',
+        'detectors',
+    ):  # its data are not in the repository
         for data in ('plates', 'plates-us', 'plates-eu', 'neu-square'):
             (tmp_path / 'data/photographs').mkdir(parents=True, exist_ok=True)
             (tmp_path / 'data/photographs' / data).symlink_to(tiny_data)
