@@ -26,10 +26,17 @@ def parse_args() -> argparse.Namespace:
         type=int,
         help='anchors of a level (default: the knee of the mean IoU)',
     )
-    parser.add_argument(
+    levels = parser.add_mutually_exclusive_group()
+    levels.add_argument(
         '--per-level',
         action='store_true',
         help="clusters of every level's own boxes, not the same for all",
+    )
+    levels.add_argument(
+        '--by-size',
+        action='store_true',
+        help='as published for YOLOv3: clusters in px, the smallest for the '
+        'smallest stride (3 a level by default)',
     )
     parser.add_argument(
         '--checkpoint',
@@ -67,6 +74,7 @@ def main() -> None:
             args.seed,
             shape_range,
             args.beyond_range,
+            args.by_size,
         )
         write_anchors(args.out, anchors, clusters_of=args.ann_file)
     for stride, level in zip(generator.strides, anchors, strict=True):

@@ -1,5 +1,6 @@
 # Stock YOLOv3 on one's own images, see ../_base_/custom_folder.py, with a
-# backbone of ImageNet. `tools/cluster_anchors.py --by-size` fits its priors.
+# backbone of ImageNet. `tools/cluster_anchors.py --by-size --beyond-range`
+# says what `base_sizes` would fit them.
 _base_ = [
     '../_base_/small_yolov3.py',
     '../_base_/custom_folder.py',

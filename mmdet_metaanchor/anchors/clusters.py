@@ -66,6 +66,7 @@ def cluster_anchors(
     seed: int = 0,
     shape_range: Tensor | None = None,
     beyond_range: bool = False,
+    by_size: bool = False,
 ) -> list[list[tuple[float, float]]]:
     r"""Anchors for every level of a pyramid from the boxes of a data set.
 
@@ -79,12 +80,18 @@ def cluster_anchors(
     without an anchor that fits. Of more than 20 000 sizes a random part is
     clustered.
 
+    With ``by_size`` it is done as published for YOLOv3: boxes are clustered
+    in px, ``number`` clusters for each level, and the smallest go to the level
+    of the smallest stride, and so on. A cluster beyond what was trained moves
+    to the nearest shape within.
+
     Args:
         sizes (ndarray): (n, 2) sizes (w, h) in px.
         generator (MetaAnchorGenerator): The training anchors; its
             strides are taken for square.
         number (int, optional): Anchors per level. Defaults to the
-            :func:`knee` of the mean IoU against their number.
+            :func:`knee` of the mean IoU against their number, and to 3 with
+            ``by_size``, as published.
         per_level (bool): Whether every level gets clusters of its own boxes,
             where it has enough of them, or all levels share theirs. Defaults
             to False.
@@ -94,25 +101,40 @@ def cluster_anchors(
             that of ``generator``.
         beyond_range (bool): Whether to use boxes as they are, however far
             they lie from what was trained. Defaults to False.
+        by_size (bool): Whether levels get clusters by their size, see above.
+            Defaults to False.
 
     Returns:
         list[list[tuple[float, float]]]: Sizes (w, h) in px, one list per
         level, for :func:`customize_anchors`.
 
     Raises:
-        ValueError: See :func:`dimension_clusters`.
+        ValueError: See :func:`dimension_clusters`; or both ``per_level`` and
+            ``by_size``.
     """
+    if per_level and by_size:
+        raise ValueError(
+            'clusters are of the boxes of a level (per_level), or go to the '
+            'levels by their size (by_size), not both'
+        )
     sizes = _check_sizes(sizes)
+    if shape_range is None:
+        shape_range = generator.shape_range()
+    if beyond_range:
+        shape_range = torch.full((2, 2), torch.nan)
     units = generator.units.double()  # (AH, AW)
+    shape_range = shape_range.to(units)
+    if by_size:
+        number = 3 if number is None else number
+        clusters = dimension_clusters(
+            _part(sizes, seed), number * len(units), seed
+        )
+        return _levels_by_size(clusters, generator, units, shape_range)
     wanted = torch.from_numpy(sizes).flip(1)  # (h, w)
     # The mean of the log sides is the log of the size.
     log_size, log_unit = wanted.log().mean(1), units.log().mean(1)
     level = (log_size[:, None] - log_unit).abs().argmin(1)
-    codes = (wanted / units[level]).log()
-    if not beyond_range:
-        if shape_range is None:
-            shape_range = generator.shape_range()
-        codes = _within(codes, shape_range.to(codes))
+    codes = _within((wanted / units[level]).log(), shape_range)
     relative = codes.exp().flip(1).numpy()
     part = _part(relative, seed)
     if number is None:
@@ -126,6 +148,25 @@ def cluster_anchors(
             if len(np.unique(own, axis=0)) >= number:
                 clusters = dimension_clusters(own, number, seed)
         anchors.append([tuple(s) for s in (clusters * unit).tolist()])
+    return anchors
+
+
+def _levels_by_size(
+    clusters: np.ndarray,
+    generator: MetaAnchorGenerator,
+    units: Tensor,
+    shape_range: Tensor,
+) -> list[list[tuple[float, float]]]:
+    """Clusters (w, h) in px, by area: the same number for every level."""
+    order = sorted(
+        range(generator.num_levels), key=lambda i: generator.strides[i]
+    )
+    anchors = [[] for _ in order]
+    parts = torch.from_numpy(clusters).flip(1).chunk(len(order))
+    for level, part in zip(order, parts, strict=True):
+        codes = nearest((part / units[level]).log(), shape_range)
+        moved = codes.exp() * units[level]
+        anchors[level] = [tuple(size) for size in moved.flip(1).tolist()]
     return anchors
 
 

@@ -182,6 +182,38 @@ def test_levels_may_have_their_own(generator):
     assert anchors[1] == shared[1]
 
 
+@pytest.fixture
+def yolo():
+    """Levels from the coarsest, as YOLOv3 has them."""
+    priors = dict(
+        type='YOLOAnchorGenerator',
+        base_sizes=[[(100, 100)], [(40, 40)], [(20, 20)]],
+        strides=[32, 16, 8],
+    )
+    return TASK_UTILS.build(dict(type='MetaAnchorGenerator', priors=priors))
+
+
+def test_levels_by_size_as_published_for_yolov3(yolo):
+    """Nine clusters: the three smallest belong to stride 8, which is last."""
+    sizes = np.array([[10.0 * k, 10.0 * k] for k in range(1, 10)])
+    anchors = cluster_anchors(sizes, yolo, beyond_range=True, by_size=True)
+    expected = [[(10.0 * k,) * 2 for k in ks] for ks in
+                ((7, 8, 9), (4, 5, 6), (1, 2, 3))]  # fmt: skip
+    np.testing.assert_allclose(anchors, expected)
+
+
+def test_levels_by_size_keep_to_what_was_trained(yolo):
+    """The trained shape of a level is its standard box."""
+    sizes = np.array([[10.0, 10], [40, 40], [200, 50]])
+    anchors = cluster_anchors(sizes, yolo, 1, by_size=True)
+    np.testing.assert_allclose(anchors, [[(100, 100)], [(40, 40)], [(20, 20)]])
+
+
+def test_own_boxes_of_levels_and_by_size_are_two_ways(yolo):
+    with pytest.raises(ValueError, match='per_level.*by_size.*not both'):
+        cluster_anchors(np.ones((9, 2)), yolo, 1, per_level=True, by_size=True)
+
+
 def cluster_codes(anchors):
     return [
         np.log(np.array(level) / (32 * 2**i))
