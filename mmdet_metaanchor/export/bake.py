@@ -1,6 +1,7 @@
 """Freezing chosen anchors: a stock detector out of a MetaAnchor one."""
 
 import copy
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
@@ -67,7 +68,7 @@ def bake_anchors(
             f'{type(model).__name__} with a {type(head).__name__}'
         )
     state = dict(model.state_dict())
-    stock_cfg = _without_us(cfg)
+    stock_cfg = _without_us(cfg, heads.values())
     frozen = {}
     for prefix, head in heads.items():
         frozen |= _freeze(prefix, head, stock_cfg)
@@ -164,7 +165,8 @@ def _stock_class(head: MetaHeadMixin) -> str:
     return next(
         kind.__name__
         for kind in type(head).__mro__
-        if not kind.__module__.startswith(PACKAGE)
+        if not issubclass(kind, MetaHeadMixin)
+        and not kind.__module__.startswith(PACKAGE)
     )
 
 
@@ -198,14 +200,18 @@ def _stock_coder(coder: BaseBBoxCoder) -> dict | None:
     return None
 
 
-def _without_us(cfg: Config) -> Config:
-    """A copy that imports this package nowhere but in its heads."""
+def _without_us(cfg: Config, heads: Iterable[MetaHeadMixin]) -> Config:
+    """A copy that imports this package nowhere but in its heads.
+
+    Nor the modules that the heads are of, which import it, too.
+    """
     cfg = copy.deepcopy(cfg)
     imports = cfg.get('custom_imports') or {}
+    modules = [type(head).__module__ for head in heads]
     others = [
         name
         for name in imports.get('imports', [])
-        if not name.startswith(PACKAGE)
+        if not name.startswith(PACKAGE) and name not in modules
     ]
     if others:
         cfg.custom_imports.imports = others

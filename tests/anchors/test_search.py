@@ -106,10 +106,14 @@ def test_merged_equals_a_test_with_all_anchors(build, data_dependent, nms_pre):
 
 @pytest.mark.parametrize('nms_pre', [-1, 20, 100_000])
 @pytest.mark.parametrize(
-    'name', ['meta_faster_rcnn/meta-rpn', 'meta_ssd/meta-ssd', YOLO]
+    'name', ['meta_faster_rcnn/meta-rpn', 'meta_ssd/meta-ssd', YOLO, 'atss']
 )
-def test_merged_equals_a_test_of_other_heads(load_config, name, nms_pre):
-    cfg = load_config(f'{name}_r18-w32_digits.py')
+def test_merged_equals_a_test_of_other_heads(
+    load_config, atss_config, name, nms_pre
+):
+    cfg = atss_config
+    if name != 'atss':
+        cfg = load_config(f'{name}_r18-w32_digits.py')
     cfg.model.backbone.init_cfg = None
     model = MODELS.build(cfg.model)
     model.init_weights()

@@ -8,7 +8,11 @@ from mmdet.models.dense_heads import SSDHead
 from mmdet.registry import MODELS
 from mmengine.runner.checkpoint import load_state_dict
 
-from mmdet_metaanchor import bake_anchors, customize_anchors
+from mmdet_metaanchor import (
+    MetaHeadMixin,
+    bake_anchors,
+    customize_anchors,
+)
 from mmdet_metaanchor.anchors.customize import find_head, list_shapes
 
 STRIDES = [8, 16, 32]
@@ -36,6 +40,18 @@ SIZES = [(12, 16), (6, 8), (3, 4)]
 HEADS = {
     'Retina': (
         dict(num_classes=3, in_channels=8, feat_channels=8, stacked_convs=1),
+        dict(type='AnchorGenerator', **GRID),
+        SIZES,
+        (8, 8, 8),
+    ),
+    'ATSS': (  # of docs/other-heads.md
+        dict(
+            num_classes=3,
+            in_channels=8,
+            feat_channels=8,
+            stacked_convs=1,
+            norm_cfg=dict(type='GN', num_groups=2),
+        ),
         dict(type='AnchorGenerator', **GRID),
         SIZES,
         (8, 8, 8),
@@ -315,8 +331,10 @@ DIGITS = dict(
 
 @every_head
 @pytest.mark.parametrize('chosen', ['trained', 'listed'])
-def test_baked_is_live(load_config, detect, name, chosen, monkeypatch):
-    cfg = load_config(DIGITS[name])
+def test_baked_is_live(
+    load_config, atss_config, detect, name, chosen, monkeypatch
+):
+    cfg = atss_config if name == 'ATSS' else load_config(DIGITS[name])
     cfg.model.backbone.init_cfg = None
     test_cfg = cfg.model.test_cfg
     test_cfg.get('rcnn', test_cfg).score_thr = 0.0
@@ -340,9 +358,26 @@ def test_baked_is_live(load_config, detect, name, chosen, monkeypatch):
     stock = MODELS.build(stock_cfg.model).eval()
     stock.load_state_dict(state)  # strictly
     for module in stock.modules():
+        assert not isinstance(module, MetaHeadMixin)
         assert not type(module).__module__.startswith('mmdet_metaanchor')
+    assert 'custom_imports' not in stock_cfg
     live, baked = detect(model), detect(stock)
     assert len(live) == len(baked) > 0
     torch.testing.assert_close(baked.scores, live.scores)
     assert torch.equal(baked.labels, live.labels)
     torch.testing.assert_close(baked.bboxes, live.bboxes, rtol=1e-5, atol=1e-3)
+
+
+def test_the_head_of_the_page_trains(atss_config, data_samples):
+    """With objects and without; every part of it learns but the scales."""
+    model = MODELS.build(atss_config.model)
+    model.init_weights()
+    losses = model.loss(torch.randn(2, 3, 64, 64), data_samples)
+    total, log = model.parse_losses(losses)
+    total.backward()
+    assert all(value.isfinite() for value in log.values())
+    for name, param in model.bbox_head.named_parameters():
+        # W2, which is 0, hides the hidden layer from the first step.
+        hidden = 'code_layer' in name or 'basis_layer' in name
+        learns = param.grad is not None and bool((param.grad != 0).any())
+        assert learns == (not hidden and 'scales' not in name), name

@@ -70,6 +70,36 @@ def test_means_and_stds_of_deltas():
     torch.testing.assert_close(shift, expected, rtol=1e-5, atol=1e-4)
 
 
+def test_the_formulas_of_our_coders():
+    """What their docstrings and docs/other-heads.md say, at b = (b_h, b_w)."""
+    b_h, b_w = 0.7, -0.2
+    codes = torch.tensor([[b_h, b_w]]).double()
+    d_w, d_h = math.exp(-b_w), math.exp(-b_h)
+    v = (0.1, 0.2, 0.3, 0.4)
+    half_w, half_h = (1 - d_w) / 2, (1 - d_h) / 2
+    for coder, scale, shift in (
+        (
+            DeltaXYWHVarianceBBoxCoder(v),
+            (d_w, d_h, 1, 1),
+            (0, 0, -b_w / v[2], -b_h / v[3]),
+        ),
+        (DirectLocationBBoxCoder(), (1, 1, 1, 1), (0, 0, -b_w, -b_h)),
+        (
+            CornersVarianceBBoxCoder(v),
+            (d_w, d_h, d_w, d_h),
+            (half_w / v[0], half_h / v[1], -half_w / v[2], -half_h / v[3]),
+        ),
+        (
+            MinMaxVarianceBBoxCoder(v),
+            (d_w, d_w, d_h, d_h),
+            (half_w / v[0], -half_w / v[1], half_h / v[2], -half_h / v[3]),
+        ),
+    ):
+        expected = torch.tensor([scale, shift]).double()
+        found = torch.cat(units_of_prior(coder, codes))
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize('coder', CODERS, ids=name)
 def test_the_standard_box_is_as_it_is(coder):
     scale, shift = units_of_prior(coder, CODES[:1])

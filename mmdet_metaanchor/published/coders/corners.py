@@ -25,7 +25,15 @@ class CornersVarianceBBoxCoder(BaseBBoxCoder):
         t_3 = (x_2 - x_{2a}) / (w_a \sigma_3), \quad
         t_4 = (y_2 - y_{2a}) / (h_a \sigma_4).
 
-    A side of a prior below 1e-8 px counts as 1e-8 px.
+    A side of a prior below 1e-8 px counts as 1e-8 px. Of the shape of a prior
+    the codes depend as :func:`units_of_prior` says, with
+
+    .. math::
+        D = \mathrm{diag}(e^{-b_w}, e^{-b_h}, e^{-b_w}, e^{-b_h}), \quad
+        s_i = \pm (1 - D_i) / (2 \sigma_i),
+
+    plus for :math:`x_1` and :math:`y_1`, minus for :math:`x_2` and
+    :math:`y_2`.
 
     Args:
         variances (Sequence[float]): :math:`\sigma_1` to :math:`\sigma_4`, in

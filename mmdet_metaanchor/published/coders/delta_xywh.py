@@ -37,6 +37,10 @@ class DeltaXYWHVarianceBBoxCoder(DeltaXYWHBBoxCoder):
     large offsets. Here sizes are clamped to 1e8 times the prior's, and
     offsets stay finite.
 
+    Of the shape of a prior the codes depend as :func:`units_of_prior` says,
+    with :math:`D = \mathrm{diag}(e^{-b_w}, e^{-b_h}, 1, 1)` and :math:`s =
+    (0, 0, -b_w / \sigma_3, -b_h / \sigma_4)`.
+
     Args:
         variances (Sequence[float]): :math:`\sigma_1` to :math:`\sigma_4`.
             Defaults to (0.1, 0.1, 0.2, 0.2).

@@ -33,6 +33,10 @@ class DirectLocationBBoxCoder(YOLOBBoxCoder):
     boxes for :math:`t_w > 88` and NaN for priors without area; here sizes
     are clamped to 1e8 times the prior's, either way, and codes are finite.
 
+    Of the shape of a prior the predictions :math:`t` depend as
+    :func:`units_of_prior` says, with D = 1 and :math:`s = (0, 0, -b_w,
+    -b_h)`: no prior moves the centre.
+
     Args:
         **kwargs: See :class:`YOLOBBoxCoder`.
     """

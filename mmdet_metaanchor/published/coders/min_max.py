@@ -11,7 +11,7 @@ class MinMaxVarianceBBoxCoder(CornersVarianceBBoxCoder):
 
     Their order is :math:`x_1, x_2, y_1, y_2`, and so is that of the
     variances: minimum and maximum of x, then of y. Boxes stay
-    ``(x1, y1, x2, y2)``.
+    ``(x1, y1, x2, y2)``. D and s are those of the corners, in this order.
 
     Args:
         variances (Sequence[float]): In the order of the offsets. Defaults to
