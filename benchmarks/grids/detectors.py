@@ -137,6 +137,13 @@ for _family in trials['shared']:
             data='digits',
             settings=_settings('digits', _family, 'meta', **_head),
         )
+# Stock checkpoints as MetaAnchor, without training.
+for _name in families:
+    variants[f'digits-{_name}-imported'] = dict(
+        variants[f'digits-{_name}-meta'],
+        start=f'digits-{_name}-stock',
+        trained=False,
+    )
 chosen = ('trained', '5x5', 'clustered')
 labels = dict(
     ssd='SSD', yolov3='YOLOv3', **{'faster-rcnn': 'Faster R-CNN'}, rpn='RPN'
@@ -231,6 +238,29 @@ tables = dict(
         ],
         versus='column',
         check=['SSD, as trained', 'one hidden layer'],
+    ),
+    imported=dict(
+        title='Stock checkpoints of the digits as MetaAnchor, mAP '
+        '(of RPN AR at 100)',
+        columns=['stock', 'as MetaAnchor', 'clustered', 'and searched'],
+        rows=[
+            [
+                label,
+                [f'digits-{family}-stock', 'digits', 'trained', metric],
+                *(
+                    [f'digits-{family}-imported', 'digits', anchors, metric]
+                    for anchors in (
+                        'trained',
+                        'clustered',
+                        'clustered+searched',
+                    )
+                ),
+            ]
+            for family, label in labels.items()
+            for metric in ('AR@100' if family == 'rpn' else 'mAP',)
+        ],
+        versus='column',
+        check=['SSD', 'clustered'],
     ),
     plates=_table('plates', 'mAP', 'mAP on photographs of plates'),
     plates_50=_table('plates', 'mAP_50', 'AP50 on photographs of plates'),
