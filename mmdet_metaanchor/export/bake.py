@@ -106,7 +106,8 @@ def _freeze(
     priors, shifts = stock_priors(head.prior_generator, head.bbox_coder)
     part = cfg.model
     for name in prefix.split('.'):
-        part = part[name]
+        # MMDetection's RPN has the `rpn_head` of its config as `bbox_head`.
+        part = part[name] if name in part else part['rpn_head']
     part.type = _stock_class(head)
     for argument in ('anchor_function', 'box_function'):
         part.pop(argument, None)

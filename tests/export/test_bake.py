@@ -6,10 +6,11 @@ import sys
 import pytest
 import torch
 from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
 from mmengine.config import Config
 
 from mmdet_metaanchor import bake_anchors, customize_anchors
-from mmdet_metaanchor.anchors.customize import read_generator
+from mmdet_metaanchor.anchors.customize import find_head, read_generator
 
 STRIDES = (8, 16, 32, 64, 128)
 LISTED = [[(2.5 * s, 4 * s), (6 * s, 3 * s)] for s in STRIDES]
@@ -107,36 +108,76 @@ def test_nothing_is_changed(build):
     )
 
 
-def test_needs_no_plugin(build, tmp_path):
-    """In a process that cannot import this package."""
-    model, cfg = build()
-    cfg.model.train_cfg.assigner = dict(type='FasterRCNNAssigner')
-    customize_anchors(model, LISTED)
+WITHOUT_US = """
+import sys
+sys.modules['mmdet_metaanchor'] = None  # importing it fails
+import torch
+from mmdet.models.dense_heads import SSDHead
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+register_all_modules()
+SSDHead.loss_cls = None  # which MMDetection 3.3 needs to detect with it
+model = MODELS.build(Config.fromfile('stock.py').model).eval()
+model.load_state_dict(torch.load('stock.pth'))  # strictly
+image, info = torch.load('image.pth')
+with torch.no_grad():
+    found = model.predict(image, [DetDataSample(metainfo=info)])
+found = found[0].pred_instances
+torch.save((found.bboxes, found.scores, found.labels), 'found.pth')
+"""
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'digits/meta-retinanet',
+        'meta_ssd/meta-ssd',
+        'meta_yolov3/meta-yolov3',
+        'meta_faster_rcnn/meta-rpn',
+    ],
+)
+def test_needs_no_plugin(load_config, name, tmp_path):
+    """A process that cannot import this package detects the same."""
+    cfg = load_config(f'{name}_r18-w32_digits.py')
+    cfg.model.backbone.init_cfg = None
+    test_cfg = cfg.model.test_cfg
+    test_cfg.get('rpn', test_cfg).update(score_thr=0.0)
+    train_cfg = cfg.model.train_cfg
+    train_cfg.get('rpn', train_cfg).assigner = dict(type='FasterRCNNAssigner')
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    model.eval()
+    head = find_head(model)
+    for part in head.anchor_functions().values():
+        torch.nn.init.normal_(part.residual_layer.weight, std=0.3)
+    strides = [w for w, _ in head.prior_generator.strides]
+    customize_anchors(model, [[(2.5 * s, 4 * s), (6 * s, 3 * s)]
+                              for s in strides])  # fmt: skip
     stock_cfg, state = bake_anchors(model, cfg)
     Config(dict(model=stock_cfg.model)).dump(tmp_path / 'stock.py')
     assert 'custom_imports' not in stock_cfg
     torch.save(state, tmp_path / 'stock.pth')
-    script = """
-import sys
-sys.modules['mmdet_metaanchor'] = None  # importing it fails
-import torch
-from mmengine.config import Config
-from mmdet.registry import MODELS
-from mmdet.utils import register_all_modules
-register_all_modules()
-cfg = Config.fromfile('stock.py')
-model = MODELS.build(cfg.model)
-model.load_state_dict(torch.load('stock.pth'))
-print(sorted(type(m).__module__.split('.')[0] for m in model.modules()))
-"""
+    image = torch.randn(1, 3, 96, 128)
+    size = (96, 128)
+    info = dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0))
+    torch.save((image, info), tmp_path / 'image.pth')
     done = subprocess.run(
-        [sys.executable, '-c', script],
+        [sys.executable, '-c', WITHOUT_US],
         cwd=tmp_path,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert 'mmdet_metaanchor' not in done.stdout
+    bboxes, scores, labels = torch.load(tmp_path / 'found.pth')
+    with torch.no_grad():
+        live = model.predict(image, [DetDataSample(metainfo=info)])
+    live = live[0].pred_instances
+    assert len(bboxes) > 0
+    torch.testing.assert_close(scores, live.scores, rtol=1e-5, atol=1e-6)
+    assert torch.equal(labels, live.labels)
+    torch.testing.assert_close(bboxes, live.bboxes, rtol=1e-5, atol=1e-3)
 
 
 def test_a_kernel_smaller_than_stock_is_surrounded_by_zeros(build, detect):
