@@ -1,4 +1,4 @@
-"""A RetinaNet as an ONNX file, which is checked before it is kept."""
+"""A detector as an ONNX file, which is checked before it is kept."""
 
 import warnings
 from collections.abc import Sequence
@@ -29,10 +29,11 @@ def export_onnx(
     """Write the network of a detector to an ONNX file.
 
     The input is ``images``, the outputs are ``cls_score_0``, ... and
-    ``bbox_pred_0``, ..., one per level, or ``boxes`` and ``scores``, all
-    float32; :class:`DetectorNetwork` tells their shapes and units. Batch,
-    height and width are free. ``out`` is replaced once onnxruntime has given
-    what PyTorch gives, for noise of several sizes and for ``images``.
+    ``bbox_pred_0``, ..., one per level (of YOLOv3 ``pred_map_0``, ...), or
+    ``boxes`` and ``scores``, all float32; :class:`DetectorNetwork` tells
+    their shapes and units. Batch, height and width are free. ``out`` is
+    replaced once onnxruntime has given what PyTorch gives, for noise of
+    several sizes and for ``images``.
 
     Args:
         model (nn.Module): As for :class:`DetectorNetwork`.

@@ -1,14 +1,17 @@
-"""What is exported of a RetinaNet: from pixels to outputs or to boxes."""
+"""What is exported of a detector: from pixels to outputs or to boxes."""
 
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from mmdet.models.dense_heads import RetinaHead
+from mmdet.models.dense_heads import RetinaHead, RPNHead, SSDHead, YOLOV3Head
 from mmengine.model import ImgDataPreprocessor
 from torch import Tensor, nn
 
-from ..heads.retina import MetaRetinaHead
+from ..method.meta_head import MetaHeadMixin
+
+# Heads of two branches, classes and encoded boxes, and YOLOv3's of one.
+HEADS = (RetinaHead, RPNHead, SSDHead, YOLOV3Head)
 
 
 class DetectorNetwork(nn.Module):
@@ -17,37 +20,34 @@ class DetectorNetwork(nn.Module):
     Normalises and pads the images as the detector's data preprocessor does.
 
     Args:
-        model (nn.Module): A single-stage detector with a stock
-            :class:`RetinaHead`, on the CPU. It is put in evaluation mode.
+        model (nn.Module): A single-stage detector with a stock head of
+            RetinaNet, RPN, SSD or YOLOv3, on the CPU. It is put in evaluation
+            mode.
         decode (bool): Whether the outputs are boxes and scores.
 
     Raises:
         TypeError: The model is another one.
-        ValueError: ``decode``, and the scores are not sigmoids.
     """
 
     def __init__(self, model: nn.Module, decode: bool = False) -> None:
         head = getattr(model, 'bbox_head', None)
-        if isinstance(head, MetaRetinaHead):
+        if isinstance(head, MetaHeadMixin):
             raise TypeError(
-                'the weights of a MetaRetinaHead are generated: bake it first '
-                'with tools/bake_anchors.py'
+                f'the weights of a {type(head).__name__} are generated: bake '
+                'it first with tools/bake_anchors.py'
             )
-        if not isinstance(head, RetinaHead):
+        if not isinstance(head, HEADS) or hasattr(model, 'roi_head'):
+            names = ', '.join(kind.__name__ for kind in HEADS)
             raise TypeError(
-                'only a detector with a RetinaHead can be exported, got '
-                f'{type(model).__name__} with a {type(head).__name__}'
+                f'only a single-stage detector with one of {names} can be '
+                f'exported, got {type(model).__name__} with a '
+                f'{type(head).__name__}'
             )
         if not isinstance(model.data_preprocessor, ImgDataPreprocessor):
             raise TypeError(
                 'the data_preprocessor of the model must be an '
                 'ImgDataPreprocessor, got '
                 f'{type(model.data_preprocessor).__name__}'
-            )
-        if decode and not head.use_sigmoid_cls:
-            raise ValueError(
-                'only sigmoid scores can be decoded, and the loss_cls of the '
-                'head has use_sigmoid=False'
             )
         super().__init__()
         self.model = model
@@ -71,9 +71,15 @@ class DetectorNetwork(nn.Module):
                 2: f'height_{level}',
                 3: f'width_{level}',
             }
-            for name in ('cls_score', 'bbox_pred')
+            for name in self._branches
             for level in range(self.model.bbox_head.prior_generator.num_levels)
         }
+
+    @property
+    def _branches(self) -> tuple[str, ...]:
+        if isinstance(self.model.bbox_head, YOLOV3Head):
+            return ('pred_map',)
+        return 'cls_score', 'bbox_pred'
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Run the detector, up to NMS at most.
@@ -87,30 +93,26 @@ class DetectorNetwork(nn.Module):
             tuple[Tensor, ...]: With ``decode``: boxes (N, n, 4) as
             (x1, y1, x2, y2) in px of the images, clipped to them where the
             coder clips, and scores (N, n, C) in [0, 1], n being the priors of
-            all levels, C the classes. Else, for every level of (h, w) cells
-            and A priors per cell, logits (N, A * C, h, w), and then, for every
-            level, encoded boxes (N, A * 4, h, w), both as the head gives
-            them.
+            all levels, C the classes; of an RPN there is one, objectness, and
+            of YOLOv3 a score is multiplied by the objectness, whose
+            ``conf_thr`` is left to the reader. Else, for every level of (h, w)
+            cells and A priors per cell, logits (N, A * C, h, w), C with the
+            background where scores are a softmax, and then, for every level,
+            encoded boxes (N, A * 4, h, w); of YOLOv3, (N, A * (5 + C), h, w)
+            for every level. All of them are as the head gives them.
         """
-        cls_scores, bbox_preds = self.model(
-            self._preprocess(images), mode='tensor'
-        )
+        branches = self.model(self._preprocess(images), mode='tensor')
         if not self.decode:
-            return *cls_scores, *bbox_preds
+            return tuple(level for branch in branches for level in branch)
         head = self.model.bbox_head
         priors = head.prior_generator.grid_priors(
-            [score.shape[-2:] for score in cls_scores], device=images.device
+            [level.shape[-2:] for level in branches[0]], device=images.device
         )
-        scores = _one_row_a_prior(cls_scores, head.cls_out_channels)
-        deltas = _one_row_a_prior(bbox_preds, head.bbox_coder.encode_size)
-        # Coders decode flat lists. While PyTorch exports, that of MMDetection
-        # 3 cannot clip: it imports a module that is gone.
-        boxes = head.bbox_coder.decode(
-            torch.cat(priors).repeat(images.shape[0], 1), deltas.flatten(0, 1)
-        )
+        read = _read_yolo if isinstance(head, YOLOV3Head) else _read_anchors
+        boxes, scores = read(head, branches, priors)
         if getattr(head.bbox_coder, 'clip_border', False):
             boxes = _clip(boxes, *images.shape[-2:])
-        return boxes.reshape(images.shape[0], -1, 4), scores.sigmoid()
+        return boxes.reshape(images.shape[0], -1, 4), scores
 
     def _preprocess(self, images: Tensor) -> Tensor:
         """What the data preprocessor does, for sizes known when it runs."""
@@ -123,6 +125,40 @@ class DetectorNetwork(nn.Module):
         right = -width % steps.pad_size_divisor
         bottom = -height % steps.pad_size_divisor
         return F.pad(images, (0, right, 0, bottom), value=steps.pad_value)
+
+
+def _read_anchors(
+    head: nn.Module, branches: Sequence[Sequence[Tensor]], priors: list
+) -> tuple[Tensor, Tensor]:
+    """Boxes, (N * priors, 4), and scores, (N, priors, C)."""
+    logits = _one_row_a_prior(branches[0], head.cls_out_channels)
+    deltas = _one_row_a_prior(branches[1], head.bbox_coder.encode_size)
+    # Coders decode flat lists. While PyTorch exports, that of MMDetection
+    # 3 cannot clip: it imports a module that is gone. (`len` would be fixed.)
+    boxes = head.bbox_coder.decode(
+        torch.cat(priors).repeat(logits.shape[0], 1), deltas.flatten(0, 1)
+    )
+    if head.use_sigmoid_cls:
+        return boxes, logits.sigmoid()
+    return boxes, logits.softmax(-1)[..., :-1]
+
+
+def _read_yolo(
+    head: nn.Module, branches: Sequence[Sequence[Tensor]], priors: list
+) -> tuple[Tensor, Tensor]:
+    """Boxes, (N, priors, 4), and scores, (N, priors, C)."""
+    (levels,) = branches
+    boxes, scores = [], []
+    for level, prior, stride in zip(
+        levels, priors, head.featmap_strides, strict=True
+    ):
+        center, size, objectness, logits = _one_row_a_prior(
+            [level], head.num_attrib
+        ).split([2, 2, 1, head.num_classes], dim=-1)
+        codes = torch.cat([center.sigmoid(), size], -1)
+        boxes.append(head.bbox_coder.decode(prior, codes, stride))
+        scores.append(logits.sigmoid() * objectness.sigmoid())
+    return torch.cat(boxes, 1), torch.cat(scores, 1)
 
 
 def _one_row_a_prior(levels: Sequence[Tensor], channels: int) -> Tensor:

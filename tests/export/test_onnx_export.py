@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmdet.models.dense_heads import SSDHead
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 
@@ -17,6 +18,7 @@ from mmdet_metaanchor import (
     customize_anchors,
     export_onnx,
 )
+from mmdet_metaanchor.anchors.customize import find_head
 from mmdet_metaanchor.export import onnx_export
 from mmdet_metaanchor.export.onnx_export import (
     batch_of,
@@ -177,18 +179,63 @@ def test_compare_sees_another_network(bake, tmp_path):
     assert difference['boxes'] < 1e-4
 
 
-def test_refuses_scores_that_are_no_sigmoids(build):
-    _, cfg = build('retinanet')
-    cfg.model.bbox_head.loss_cls = dict(type='CrossEntropyLoss')
+OTHERS = ['meta_ssd/meta-ssd', 'meta_yolov3/meta-yolov3',
+          'meta_faster_rcnn/meta-rpn']  # fmt: skip
+
+
+@pytest.mark.parametrize('decode', [False, True])
+@pytest.mark.parametrize('name', OTHERS)
+def test_other_heads(load_config, tmp_path, monkeypatch, name, decode):
+    """Baked, to a file; its boxes and scores are what stock detects."""
+    cfg = load_config(f'{name}_r18-w32_digits.py')
+    cfg.model.backbone.init_cfg = None
+    test_cfg = cfg.model.test_cfg
+    test_cfg.get('rpn', test_cfg).update(score_thr=0.0)
     model = MODELS.build(cfg.model)
-    with pytest.raises(ValueError, match='use_sigmoid=False'):
-        DetectorNetwork(model, decode=True)
+    model.init_weights()
+    for part in find_head(model).anchor_functions().values():
+        torch.nn.init.normal_(part.residual_layer.weight, std=0.3)
+    stock_cfg, state = bake_anchors(model, cfg)
+    monkeypatch.setattr(SSDHead, 'loss_cls', None, raising=False)
+    stock = MODELS.build(stock_cfg.model).eval()
+    stock.load_state_dict(state)
+    out = tmp_path / 'model.onnx'
+    image = pixels(96, 128, 3)
+    told = export_onnx(stock, out, decode, images=[image])
+    assert list(told) == list(DetectorNetwork(stock, decode).dynamic_axes)
+    if not decode:
+        return
+    sample = DetDataSample(
+        metainfo=dict(
+            img_shape=(96, 128), ori_shape=(96, 128), scale_factor=(1.0, 1.0)
+        )
+    )
+    data = dict(
+        inputs=[torch.from_numpy(image.transpose(2, 0, 1))],
+        data_samples=[sample],
+    )
+    found = stock.test_step(data)[0].pred_instances.numpy()
+    assert len(found.bboxes) > 20
+    boxes, scores = open_session(out).run(None, {'images': batch_of(image)})
+    for box, score, label in zip(
+        found.bboxes, found.scores, found.labels, strict=True
+    ):
+        same = np.abs(scores[0, :, label] - score) < 1e-5
+        assert np.abs(boxes[0, same] - box).max(1).min() < 1e-2  # px
+
+
+def test_refuses_live_heads_of_every_family(load_config):
+    for name in OTHERS:
+        cfg = load_config(f'{name}_r18-w32_digits.py')
+        with pytest.raises(TypeError, match='Meta.*Head.* bake it first'):
+            DetectorNetwork(MODELS.build(cfg.model))
 
 
 def test_refuses_other_detectors(load_config):
-    cfg = load_config('anchor_systems/ssd-stock_r18-w32_digits.py')
-    with pytest.raises(TypeError, match='SSDHead'):
-        DetectorNetwork(MODELS.build(cfg.model))
+    name = 'anchor_systems/faster-rcnn-stock_r18-w32_digits.py'
+    model = MODELS.build(load_config(name).model)
+    with pytest.raises(TypeError, match='single-stage .* got FasterRCNN'):
+        DetectorNetwork(model)
 
 
 @pytest.fixture
