@@ -9,7 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..method.prior_generator import MetaAnchorGenerator
-from ..method.shape_range import nearest
+from ..method.shape_range import nearest, range_of_level
 
 # With this distance, means need not settle; they do within some tens.
 MAX_ROUNDS = 300
@@ -96,9 +96,9 @@ def cluster_anchors(
             where it has enough of them, or all levels share theirs. Defaults
             to False.
         seed (int): Of :func:`dimension_clusters`, and of that part.
-        shape_range (Tensor, optional): (2, 2), what was trained, as the head
-            of a trained model has it; NaN where it is not known. Defaults to
-            that of ``generator``.
+        shape_range (Tensor, optional): (1 or levels, 64), what was trained,
+            as the head of a trained model has it; NaN where it is not known.
+            Defaults to that of all levels of ``generator`` together.
         beyond_range (bool): Whether to use boxes as they are, however far
             they lie from what was trained. Defaults to False.
         by_size (bool): Whether levels get clusters by their size, see above.
@@ -119,9 +119,9 @@ def cluster_anchors(
         )
     sizes = _check_sizes(sizes)
     if shape_range is None:
-        shape_range = generator.shape_range()
+        shape_range = generator.shape_range().amax(0, keepdim=True)
     if beyond_range:
-        shape_range = torch.full((2, 2), torch.nan)
+        shape_range = torch.full_like(shape_range, torch.nan)
     units = generator.units.double()  # (AH, AW)
     shape_range = shape_range.to(units)
     if by_size:
@@ -134,7 +134,7 @@ def cluster_anchors(
     # The mean of the log sides is the log of the size.
     log_size, log_unit = wanted.log().mean(1), units.log().mean(1)
     level = (log_size[:, None] - log_unit).abs().argmin(1)
-    codes = _within((wanted / units[level]).log(), shape_range)
+    codes = _within((wanted / units[level]).log(), level, shape_range)
     relative = codes.exp().flip(1).numpy()
     part = _part(relative, seed)
     if number is None:
@@ -164,15 +164,21 @@ def _levels_by_size(
     anchors = [[] for _ in order]
     parts = torch.from_numpy(clusters).flip(1).chunk(len(order))
     for level, part in zip(order, parts, strict=True):
-        codes = nearest((part / units[level]).log(), shape_range)
+        codes = nearest(
+            (part / units[level]).log(), range_of_level(shape_range, level)
+        )
         moved = codes.exp() * units[level]
         anchors[level] = [tuple(size) for size in moved.flip(1).tolist()]
     return anchors
 
 
-def _within(codes: Tensor, shape_range: Tensor) -> Tensor:
-    """Codes, (n, 2), moved into a range of sizes and ratios."""
-    within = nearest(codes, shape_range)
+def _within(codes: Tensor, level: Tensor, shape_range: Tensor) -> Tensor:
+    """Codes, (n, 2), moved into what was trained at their levels, (n,)."""
+    within = codes.clone()
+    for index in level.unique().tolist():
+        within[level == index] = nearest(
+            codes[level == index], range_of_level(shape_range, index)
+        )
     iou = _shape_iou(codes.exp().numpy(), within.exp().numpy())
     lost = int((iou < SERVED).sum())
     if lost:

@@ -35,9 +35,9 @@ class MetaSSDHead(MetaHeadMixin, RepairedSSDHead):
             (self.cls_convs, None),
             (self.reg_convs, self.box_map),
         ):
-            for level, number in zip(convs, self.num_base_priors, strict=True):
+            for index, level in enumerate(convs):
                 level[-1] = self._anchor_functions(
-                    level[-1], number, output_map=output_map
+                    level[-1], self.num_base_priors[index], output_map, index
                 )
 
     def towers(self, feats: Sequence[Tensor]) -> Towers:

@@ -56,12 +56,12 @@ class MetaYOLOV3Head(MetaHeadMixin, YOLOV3Head):
         super()._init_layers()
         for level, conv in enumerate(self.convs_pred):
             self.convs_pred[level] = self._anchor_functions(
-                conv, self.num_base_priors, output_map=self._output_map
+                conv, self.num_base_priors, self._output_map, level
             )
 
-    def _output_map(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+    def _output_map(self, codes: Tensor, level: int) -> tuple[Tensor, Tensor]:
         """:meth:`box_map` for boxes, and all other outputs as they are."""
-        scale, shift = self.box_map(codes)
+        scale, shift = self.box_map(codes, level)
         others = (0, self.num_attrib - 4)
         return F.pad(scale, others, value=1.0), F.pad(shift, others)
 

@@ -2,8 +2,9 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import torch
 from mmdet.registry import MODELS
@@ -14,7 +15,13 @@ from .anchor_function import AnchorFunctionGenerator, Basis
 from .box_units import BoxUnits
 from .level_outputs import LevelOutputs
 from .prior_generator import MetaAnchorGenerator
-from .shape_range import nearest, warn_of_untrained
+from .shape_range import (
+    DIRECTIONS,
+    nearest,
+    range_of_level,
+    reach_of_box,
+    warn_of_untrained,
+)
 from .stock_weights import adopt_stock
 
 # By the number that a checkpoint holds.
@@ -63,9 +70,9 @@ class MetaHeadMixin(LevelOutputs):
     The buffer ``box_form`` tells of it in the checkpoint; one without it is of
     version 0.1 or 0.2, 'published'. Loading it sets ``box_function``.
 
-    The buffer ``shape_range``, (2, 2), is what shapes were trained: the lowest
-    and the highest (log size, log ratio) of codes, jitter included, see
-    :func:`size_and_ratio`; NaN where that is not known. Loading a checkpoint
+    The buffer ``shape_range``, (1, 64), or (levels, 64) where levels share no
+    convolutions, is what shapes were trained, jitter included, see
+    :mod:`.shape_range`; NaN where that is not known. Loading a checkpoint
     warns of priors beyond it.
 
     A checkpoint of the stock head loads, too, see :func:`adopt_stock`.
@@ -113,7 +120,10 @@ class MetaHeadMixin(LevelOutputs):
         self.register_buffer(
             'box_form', torch.tensor(BOX_FUNCTIONS.index(box_function))
         )
-        self.register_buffer('shape_range', torch.full((2, 2), math.nan))
+        rows = 1 if self.ONE_UNIT else self.prior_generator.num_levels
+        self.register_buffer(
+            'shape_range', torch.full((rows, DIRECTIONS), math.nan)
+        )
         self.register_buffer(
             'standard_boxes', self.prior_generator.standard_boxes.clone()
         )
@@ -131,16 +141,23 @@ class MetaHeadMixin(LevelOutputs):
         super()._init_layers()
 
     def _anchor_functions(
-        self, conv: nn.Conv2d, num_priors: int, **kwargs
+        self,
+        conv: nn.Conv2d,
+        num_priors: int,
+        output_map: Callable | None = None,
+        level: int = 0,
     ) -> nn.Module:
         """Anchor function generator in the place of a stock convolution.
 
         Args:
             conv (nn.Conv2d): The last layer of a stock head.
             num_priors (int): Priors per cell that its outputs are for.
-            **kwargs: Other arguments of the generator: where the outputs are
-                boxes, ``output_map=self.box_map``.
+            output_map (Callable, optional): Of the generator; where the
+                outputs are boxes, ``self.box_map``.
+            level (int): Index of the level, where every level has its own.
         """
+        if output_map is not None:
+            output_map = partial(output_map, level=level)
         return MODELS.build(
             self.anchor_function,
             default_args=dict(
@@ -148,16 +165,18 @@ class MetaHeadMixin(LevelOutputs):
                 in_channels=conv.in_channels,
                 out_channels=conv.out_channels // num_priors,
                 kernel_size=conv.kernel_size[0],
-                code_map=self.trained_codes,
-                **kwargs,
+                code_map=partial(self.trained_codes, level=level),
+                output_map=output_map,
             ),
         )
 
-    def box_map(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+    def box_map(self, codes: Tensor, level: int = 0) -> tuple[Tensor, Tensor]:
         """From what the functions predict of boxes to what the coder decodes.
 
         Args:
             codes (Tensor): (A, 2) codes of the priors, log-space.
+            level (int): Index of the level, where every level has its own
+                functions.
 
         Returns:
             tuple[Tensor, Tensor]: Scale and shift of the outputs, each (A,
@@ -170,14 +189,17 @@ class MetaHeadMixin(LevelOutputs):
             self._box_units = BoxUnits(self.bbox_coder)
         scale, shift = self._box_units(codes)
         if self.box_function == 'scaled':
-            _, shift = self._box_units(codes - self.trained_codes(codes))
+            trained = self.trained_codes(codes, level)
+            _, shift = self._box_units(codes - trained)
         return scale, shift
 
-    def trained_codes(self, codes: Tensor) -> Tensor:
-        """Codes, (A, 2), or the nearest ones that were trained."""
+    def trained_codes(self, codes: Tensor, level: int = 0) -> Tensor:
+        """Codes, (A, 2), or the nearest ones that were trained at a level."""
         if self.training or self.box_function == 'published':
             return codes
-        return nearest(codes, self.shape_range.to(codes))
+        return nearest(
+            codes, range_of_level(self.shape_range, level).to(codes)
+        )
 
     def anchor_functions(self) -> dict[str, AnchorFunctionGenerator]:
         """The generators by name, in the order of the head's outputs."""
@@ -314,12 +336,14 @@ class MetaHeadMixin(LevelOutputs):
 
     def _note_shapes(self) -> None:
         """Widen the range of trained shapes to the present priors."""
-        low, high = self.shape_range
-        now = self.prior_generator.shape_range().to(low)
+        now = self.range_of_priors().to(self.shape_range)
         # In place, for wrappers that hold the buffer.
-        self.shape_range.copy_(
-            torch.stack([low.fmin(now[0]), high.fmax(now[1])])
-        )
+        self.shape_range.copy_(self.shape_range.fmax(now))
+
+    def range_of_priors(self, jitter: bool = True) -> Tensor:
+        """That of the present priors, as :attr:`shape_range` holds it."""
+        levels = self.prior_generator.shape_range(jitter)
+        return levels.amax(0, keepdim=True) if self.ONE_UNIT else levels
 
     def warn_of_untrained(self) -> None:
         """Log a warning if the present priors are not of trained shapes."""
@@ -375,7 +399,13 @@ class MetaHeadMixin(LevelOutputs):
             priors.standard_boxes = state_dict[key]
             # Neither was there before version 0.3.
             state_dict.setdefault(form_key, torch.tensor(0))
-            state_dict.setdefault(range_key, torch.full((2, 2), math.nan))
+            known = state_dict.setdefault(
+                range_key, torch.full_like(self.shape_range, math.nan)
+            )
+            if known.shape == (2, 2):  # the lowest and the highest of all
+                state_dict[range_key] = reach_of_box(*known).expand_as(
+                    self.shape_range
+                )
         if form_key in state_dict:
             form = int(state_dict[form_key])
             if not 0 <= form < len(BOX_FUNCTIONS):

@@ -9,6 +9,7 @@ from mmdet.registry import TASK_UTILS
 from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor
 
+from .shape_range import reach
 from .shapes import (
     Shapes,
     check_jitter,
@@ -210,19 +211,31 @@ class MetaAnchorGenerator(AnchorGenerator):
         ]
         return without_rounding(codes)
 
-    def shape_range(self) -> Tensor:
-        """The shapes that training sees, jitter included.
+    def shape_range(self, jitter: bool = True) -> Tensor:
+        """The shapes that training sees.
+
+        Args:
+            jitter (bool): Whether they are those that the jitter reaches, or
+                the priors as they are. Defaults to True.
 
         Returns:
-            Tensor: (2, 2), the lowest and the highest (log size, log ratio)
-            of codes, see :func:`size_and_ratio`.
+            Tensor: (levels, 64), how far they reach, see
+            :mod:`.shape_range`.
         """
-        places = size_and_ratio(torch.cat(self.codes()))
+        reaches = torch.stack(
+            [reach(size_and_ratio(codes)) for codes in self.codes()]
+        )
+        if not jitter:
+            return reaches
         moves = self.jitter
-        if not isinstance(moves, Sequence):
-            moves = moves, 2 * moves  # of the mean and the difference
-        moves = torch.tensor(moves)
-        return torch.stack([places.amin(0) - moves, places.amax(0) + moves])
+        if isinstance(moves, Sequence):
+            size, ratio = moves
+            moved = torch.tensor([[size, ratio], [size, -ratio]])
+        else:  # of log height and log width
+            moved = size_and_ratio(
+                torch.tensor([[moves, moves], [moves, -moves]])
+            )
+        return reaches + reach(torch.cat([moved, -moved]))
 
     @contextmanager
     def jittered(self, progress: float = 0.0) -> Iterator[None]:

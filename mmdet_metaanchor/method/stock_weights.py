@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from .anchor_function import AnchorFunctionGenerator
 from .anchor_weights import AnchorWeights
 from .prior_generator import MetaAnchorGenerator
-from .shapes import size_and_ratio
 
 
 def shared_codes(generator: MetaAnchorGenerator) -> Tensor:
@@ -115,12 +114,9 @@ def adopt_stock(head: nn.Module, state_dict: dict, prefix: str) -> None:
         worst = max(worst, error)
         for key, value in state.items():
             state_dict[f'{prefix}{name}.{key}'] = value
-    shapes = size_and_ratio(torch.cat(head.prior_generator.codes()))
     state_dict[f'{prefix}standard_boxes'] = head.standard_boxes.clone()
     state_dict[f'{prefix}box_form'] = head.box_form.clone()
-    state_dict[f'{prefix}shape_range'] = torch.stack(
-        [shapes.amin(0), shapes.amax(0)]
-    )
+    state_dict[f'{prefix}shape_range'] = head.range_of_priors(jitter=False)
     sizes = ', '.join(
         f'({w:.1f}, {h:.1f})'
         for w, h in head.prior_generator.base_shapes[0].tolist()

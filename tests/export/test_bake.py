@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 from mmdet_metaanchor import bake_anchors, customize_anchors
 from mmdet_metaanchor.anchors.customize import find_head, read_generator
+from mmdet_metaanchor.method.shape_range import reach_of_box
 
 STRIDES = (8, 16, 32, 64, 128)
 LISTED = [[(2.5 * s, 4 * s), (6 * s, 3 * s)] for s in STRIDES]
@@ -81,7 +82,8 @@ def build(load_config):
 def test_detects_the_same(build, detect, name, form):
     model, cfg = build(box_function=form)
     # log size, log ratio: no larger than the standard box, no wider than 3
-    model.bbox_head.shape_range = torch.tensor([[-0.2, -1.1], [0.0, 0.3]])
+    low, high = torch.tensor([[-0.2, -1.1], [0.0, 0.3]])
+    model.bbox_head.shape_range[:] = reach_of_box(low, high)
     if SETS[name] is not None:
         customize_anchors(model, SETS[name])
     stock_cfg, state = bake_anchors(model, cfg)
