@@ -14,6 +14,7 @@ from mmdet_metaanchor import (
     customize_anchors,
 )
 from mmdet_metaanchor.anchors.customize import find_head, list_shapes
+from mmdet_metaanchor.method.shape_range import nearest, reach_of_box
 
 STRIDES = [8, 16, 32]
 GRID = dict(scales=[3.0, 4.0], ratios=[0.5, 1.0, 2.0], strides=STRIDES)
@@ -319,6 +320,44 @@ def test_own_checkpoints_load(name):
     feats = features(name)
     with torch.no_grad():
         assert_equal(head(feats), other(feats), tolerance=0)
+
+
+@every_head
+def test_a_checkpoint_with_limits_of_size_and_ratio(name):
+    """As before hulls: every size with every ratio, at all levels."""
+    head = build(name)
+    low, high = torch.tensor([[-0.2, -1.0], [0.3, 0.5]])
+    state = head.state_dict()
+    state['shape_range'] = torch.stack([low, high])
+    load_state_dict(head, state, strict=True)
+    for row in head.shape_range:
+        torch.testing.assert_close(row, reach_of_box(low, high))
+
+
+@pytest.mark.parametrize('name', ['SSD', 'YOLOV3'])
+def test_levels_have_trained_shapes_of_their_own(name):
+    """Of a shape that only another level was trained with, each takes its own
+    nearest, and detects with it what that one detects.
+    """
+    head = build(name)
+    ranges = head.range_of_priors(jitter=False)
+    assert len(ranges) == 3
+    assert not torch.allclose(ranges[0], ranges[1])
+    head.shape_range.copy_(ranges)
+    codes = torch.tensor([[0.5, -0.9]])
+    near = [nearest(codes, row) for row in ranges]
+    assert all(not torch.equal(code, codes) for code in near)
+    feats = features(name)
+    with torch.no_grad():
+        towers = head.towers(feats)
+        far = head.last_layers(towers, [codes] * 3)
+        close = head.last_layers(towers, near)
+    if name == 'YOLOV3':  # all but the sizes of boxes
+        far, close = (
+            [[level[:, [0, 1, 4, 5, 6, 7]] for level in outputs[0]]]
+            for outputs in (far, close)
+        )
+    assert_equal(far[:1], close[:1])
 
 
 DIGITS = dict(
