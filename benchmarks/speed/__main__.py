@@ -17,9 +17,13 @@ from benchmarks.speed.report import (
     write_speed_report,
 )
 from benchmarks.speed.variants import (
+    FAMILIES,
     GRIDS,
     RIVALS,
+    RIVALS_OF_FAMILIES,
     Settings,
+    read_configs,
+    read_family,
 )
 from mmdet_metaanchor.runtime.command_line import one_line_errors
 from mmdet_metaanchor.runtime.runner import keep_freed_memory
@@ -57,8 +61,11 @@ def parse_args() -> argparse.Namespace:
         help='of a cell',
     )
     parser.add_argument(
-        '--variants', nargs='+', choices=RIVALS, default=RIVALS
+        '--family',
+        choices=FAMILIES,
+        help='another than RetinaNet, with the priors of its config',
     )
+    parser.add_argument('--variants', nargs='+', choices=RIVALS)
     parser.add_argument(
         '--dtype',
         choices=['fp32', 'bf16'],
@@ -69,7 +76,14 @@ def parse_args() -> argparse.Namespace:
         '--compile', action='store_true', help='the network, by torch.compile'
     )
     parser.add_argument('--out', default='work_dirs/speed', help='folder')
-    return parser.parse_args()
+    args = parser.parse_args()
+    known = RIVALS if args.family is None else RIVALS_OF_FAMILIES
+    if args.variants is None:
+        args.variants = known
+    unknown = set(args.variants) - set(known)
+    if unknown:
+        parser.error(f'{args.family} has no variant {", ".join(unknown)}')
+    return args
 
 
 def main() -> None:
@@ -84,8 +98,12 @@ def main() -> None:
         get_device(),
     )
     out_dir = Path(args.out)
+    priors, read = args.priors, read_configs
+    if args.family is not None:
+        number, configs = read_family(args.family)
+        priors, read = [number], lambda _: configs
     content = compare_variants(
-        out_dir / 'speed.json', args.priors, args.variants, settings
+        out_dir / 'speed.json', priors, args.variants, settings, read
     )
     write_speed_report(out_dir, content)
     tables.show(speed_table(content['cells']))

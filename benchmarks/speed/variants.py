@@ -1,4 +1,4 @@
-"""Stock RetinaNet and the ways to run MetaAnchor, as models to be timed."""
+"""Stock detectors and the ways to run MetaAnchor, as models to be timed."""
 
 import copy
 from collections.abc import Callable
@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from mmdet.models.dense_heads import SSDHead
 from mmengine.config import Config
 from mmengine.hub import get_config
 from torch import Tensor, nn
 
 from mmdet_metaanchor.export.bake import bake_anchors
 
+from ..detectors import dense_head
 from .timing import build_model, inference, make_batch, training_step
 
 # Numbers of priors, and what the configs call their grids; a last one, larger
@@ -65,6 +67,26 @@ VARIANTS = {
     ),
 }
 RIVALS = [name for name in VARIANTS if name != STOCK]
+# Of other families than RetinaNet, by the configs of stock and MetaAnchor.
+FAMILIES = {
+    'rpn': (
+        'rpn/rpn_r50_fpn_1x_coco.py',
+        'meta_faster_rcnn/meta-rpn_r50_fpn_1x_coco.py',
+    ),
+    'faster-rcnn': (
+        'faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py',
+        'meta_faster_rcnn/meta-faster-rcnn_r50_fpn_1x_coco.py',
+    ),
+    'ssd': ('ssd/ssd300_coco.py', 'meta_ssd/meta-ssd300_coco.py'),
+    'yolov3': (
+        'yolo/yolov3_d53_8xb8-ms-608-273e_coco.py',
+        'meta_yolov3/meta-yolov3_d53_8xb8-ms-608-273e_coco.py',
+    ),
+}
+# The thresholds of ASSIGNER are RetinaNet's.
+RIVALS_OF_FAMILIES = [name for name in RIVALS if 'assigner' not in name]
+# MMDetection 3.3 cannot detect with SSD without it, see RepairedSSDHead.
+SSDHead.loss_cls = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +142,25 @@ def read_configs(priors: int) -> tuple[Config, Config]:
     return stock, ours
 
 
+def read_family(name: str) -> tuple[int, tuple[Config, Config]]:
+    """Configs of another family, and the most priors of a cell.
+
+    Args:
+        name (str): One of ``FAMILIES``.
+
+    Returns:
+        tuple[int, tuple[Config, Config]]: The priors, and stock and
+        MetaAnchor.
+    """
+    stock, ours = FAMILIES[name]
+    configs = (
+        get_config(f'mmdet::{stock}'),
+        get_config(f'mmdet_metaanchor::{ours}'),
+    )
+    head = dense_head(build_model(configs[1], 'cpu'))
+    return max(head.prior_generator.num_base_priors), configs
+
+
 def build_variant(
     name: str, configs: tuple[Config, Config], device: str
 ) -> tuple[Config, nn.Module]:
@@ -136,7 +177,10 @@ def build_variant(
     """
     stock, ours = configs
     cfg = copy.deepcopy(stock if name == STOCK else ours)
-    cfg.merge_from_dict(dict(model=copy.deepcopy(VARIANTS[name].changes)))
+    changes = copy.deepcopy(VARIANTS[name].changes)
+    if 'rpn_head' in cfg.model and changes:
+        changes['rpn_head'] = changes.pop('bbox_head')
+    cfg.merge_from_dict(dict(model=changes))
     model = build_model(cfg, device)
     if name == 'baked':
         cfg, state = bake_anchors(model, cfg)
@@ -175,14 +219,15 @@ def set_precision(model: nn.Module, settings: Settings) -> None:
     Losses and suppression stay in single precision, as they are: operators
     of MMCV among them know no bfloat16.
     """
-    for owner, name in ((model, 'extract_feat'), (model.bbox_head, 'forward')):
+    head = dense_head(model)
+    for owner, name in ((model, 'extract_feat'), (head, 'forward')):
         call = getattr(owner, name)
         if settings.compile:
             call = torch.compile(call)
         if settings.dtype == 'bf16':
             call = torch.autocast(settings.device, torch.bfloat16)(call)
         setattr(owner, name, call)
-    model.bbox_head.register_forward_hook(_to_single)
+    head.register_forward_hook(_to_single)
 
 
 def _to_single(_head, _inputs, outputs: tuple) -> tuple:

@@ -23,6 +23,11 @@ from torch import Tensor
 from .shapes import height_and_width, size_and_ratio
 
 DIRECTIONS = 64
+STEP = 2 * math.pi / DIRECTIONS
+UNITS = torch.tensor(
+    [(math.cos(k * STEP), math.sin(k * STEP)) for k in range(DIRECTIONS)],
+    dtype=torch.float64,
+)
 # Of least and greatest size and ratio among the directions.
 LARGE, TALL, SMALL, WIDE = (i * DIRECTIONS // 4 for i in range(4))
 # In log-space: a thousandth is rounding, and no other shape.
@@ -31,9 +36,7 @@ TOLERANCE = 1e-3
 
 def directions(like: Tensor) -> Tensor:
     """(64, 2) unit vectors, of the type and device of a tensor."""
-    angles = torch.arange(DIRECTIONS, dtype=torch.float64)
-    angles = angles * (2 * math.pi / DIRECTIONS)
-    return torch.stack([angles.cos(), angles.sin()], dim=1).to(like)
+    return UNITS.to(like)
 
 
 def reach(places: Tensor) -> Tensor:
@@ -107,12 +110,11 @@ def _on_edges(places: Tensor, corners: Tensor) -> Tensor:
 def _corners(shape_range: Tensor) -> Tensor:
     """(64, 2) corners of the polygon, where neighbouring edges meet."""
     normals = directions(shape_range)
-    step = 2 * math.pi / DIRECTIONS
-    along = shape_range.roll(-1) - shape_range * math.cos(step)
+    along = shape_range.roll(-1) - shape_range * math.cos(STEP)
     turned = torch.stack([-normals[:, 1], normals[:, 0]], dim=1)
     return (
         shape_range[:, None] * normals
-        + (along / math.sin(step))[:, None] * turned
+        + (along / math.sin(STEP))[:, None] * turned
     )
 
 

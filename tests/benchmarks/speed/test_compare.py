@@ -93,7 +93,10 @@ def test_operations_of_the_generator(configs):
     # of its code and s of its excess, each by m and n, which are (4, 2).
     generated = 2 * 2 * HIDDEN + HIDDEN * THETA
     known = 2 * 2 * (4 * 2)
-    assert full - stock == 2 * PRIORS * (generated + known)
+    # How far a code reaches in 64 directions: for classes, for deltas and for
+    # their map.
+    trained = 3 * 64 * 2
+    assert full - stock == 2 * PRIORS * (generated + known + trained)
 
 
 def test_baked_is_a_stock_model(configs):
