@@ -17,7 +17,7 @@ def read_metrics(metrics: dict) -> dict:
     """The ``METRICS`` among those that MMEngine gives, as fractions.
 
     CocoMetric gives none at all for a model that detects nothing. Of
-    proposals (``metric='proposal_fast'``) it is their average recall, as
+    proposals (``metric='proposal'``) it is their average recall, as
     ``AR@100``.
     """
     recall = {

@@ -129,9 +129,14 @@ def test_merged_equals_a_test_of_other_heads(
     first = [[(3.0 * w, 2.0 * h)] for w, h in strides]
     second = [[(1.0 * w, 5.0 * h)] for w, h in strides]
     found = collect_detections(model, loader(), [first, second], 100_000)
-    merged = Scorer(head, None, []).merge(found)
+    scorer = Scorer(head, None, [])
+    merged = scorer.merge(found)
+    # A search adds to what is left: these overlap by no more.
+    again = scorer.merge([merged])
+    scorer.merge([merged, found[1]])
     customize_anchors(model, unite([first, second]))
     assert_as_tested(merged, model)
+    assert_as_tested(again, model)
 
 
 def test_proposals_are_scored_by_their_recall():
@@ -388,6 +393,7 @@ def test_nothing_detected_scores_zero():
         bboxes=torch.empty(0, 4),
         scores=torch.empty(0),
         labels=torch.empty(0, dtype=torch.long),
+        level_ids=torch.empty(0, dtype=torch.long),
         metainfo=dict(img_id=0),
     )
 
