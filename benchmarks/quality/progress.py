@@ -55,11 +55,11 @@ class Progress(ExitStack):
         left = self.total - self.number
         mean = sum(self.seconds) / len(self.seconds)
         rest = mean * left / min(self.side_by_side, max(left, 1)) / 60
-        scores = [
-            f'{100 * test["metrics"]["mAP"]:.1f} mAP'
-            for test in record['tests'].values()
-        ]
-        score = scores[0] if scores else 'trained, for others to start from'
+        score = 'trained, for others to start from'
+        if record['tests']:
+            metrics = next(iter(record['tests'].values()))['metrics']
+            metric, value = next(iter(metrics.items()))
+            score = f'{100 * value:.1f} {metric}'
         clock = time.strftime('%H:%M')
         self.console.print(
             f'{clock} [{self.number}/{self.total}] {name}: '

@@ -18,10 +18,13 @@ def test_a_run_that_ends_and_an_estimate(capsys):
     with Progress(total=6, done=2, side_by_side=2) as progress:
         progress.done('a, seed 0', make_record(0.123), 60.0)
         progress.done('a, seed 1', make_record(0.456), 120.0)
+        recall = dict(metrics={'AR@100': 0.5, 'AR@300': 0.6})
+        progress.done('rpn, seed 0', dict(tests=dict(a=recall)), 120.0)
     text = capsys.readouterr().out
     assert '2 of 6 runs are done' in text
     assert '[3/6] a, seed 0: 12.3 mAP, 1.0 min; about 2 min left' in text
     assert '[4/6] a, seed 1: 45.6 mAP, 2.0 min; about 2 min left' in text
+    assert '[5/6] rpn, seed 0: 50.0 AR@100, 2.0 min' in text
 
 
 def test_a_run_that_fails(capsys):
