@@ -92,7 +92,8 @@ def _settings(name, family, kind, **head):
     if head:
         imports = ['mmdet_metaanchor', 'benchmarks.quality.ablations']
         settings['custom_imports'] = dict(imports=imports)
-        model = dict(bbox_head=head)
+        part = 'bbox_head' if family in ('ssd', 'yolov3') else 'rpn_head'
+        model = {part: head}
     if name == 'digits':
         channels = [16, 32, 64, 128]
         if family == 'yolov3':
@@ -122,21 +123,33 @@ variants = {
     for detector in detectors
 }
 # What the levels of SSD and YOLOv3 may share, and the jitter.
-trials = dict(
-    shared=dict(ssd='SharedHiddenSSDHead', yolov3='SharedHiddenYOLOV3Head'),
-    **{'jitter0.1': 0.1, 'jitter0.5': 0.5},
-)
-for _family in trials['shared']:
-    for _trial, _what in trials.items():
-        if _trial == 'shared':
-            _head = dict(type=_what[_family])
-        else:
-            _head = dict(anchor_generator=dict(jitter=_what))
-        variants[f'digits-{_family}-{_trial}'] = dict(
-            detector=f'digits-{_family}-meta',
-            data='digits',
-            settings=_settings('digits', _family, 'meta', **_head),
-        )
+for _family, _type in (
+    ('ssd', 'SharedHiddenSSDHead'),
+    ('yolov3', 'SharedHiddenYOLOV3Head'),
+):
+    variants[f'digits-{_family}-shared'] = dict(
+        variants[f'digits-{_family}-meta'],
+        settings=_settings('digits', _family, 'meta', type=_type),
+    )
+jittered = [
+    *(
+        (data, family, 0.5)
+        for data in epochs
+        for family in ('ssd', 'yolov3', 'rpn')
+    ),
+    ('digits', 'ssd', 0.1),
+    ('digits', 'yolov3', 0.1),
+]
+for _data, _family, _jitter in jittered:
+    variants[f'{_data}-{_family}-jitter{_jitter}'] = dict(
+        variants[f'{_data}-{_family}-meta'],
+        settings=_settings(
+            _data,
+            _family,
+            'meta',
+            anchor_generator=dict(jitter=_jitter),
+        ),
+    )
 # Stock checkpoints as MetaAnchor, without training.
 for _name in families:
     variants[f'digits-{_name}-imported'] = dict(
@@ -144,7 +157,11 @@ for _name in families:
         start=f'digits-{_name}-stock',
         trained=False,
     )
-chosen = ('trained', '5x5', 'clustered')
+chosen = {
+    'trained': 'as trained',
+    '5x5': 'with 5x5',
+    'clustered': 'clustered',
+}
 labels = dict(
     ssd='SSD', yolov3='YOLOv3', **{'faster-rcnn': 'Faster R-CNN'}, rpn='RPN'
 )
@@ -215,29 +232,42 @@ tables = dict(
     ),
     levels=dict(
         title='Levels that share no convolutions, mAP',
-        columns=[
-            'a generator each',
-            'one hidden layer',
-            'jitter 0.1',
-            'jitter 0.5',
-        ],
+        columns=['a generator each', 'one hidden layer', 'jitter 0.1'],
         rows=[
             [
                 f'{labels[family]}, {name}',
                 *(
                     [f'digits-{family}-{kind}', 'digits', test]
-                    for kind in ('meta', *trials)
+                    for kind in ('meta', 'shared', 'jitter0.1')
                 ),
             ]
-            for family in trials['shared']
-            for test, name in (
-                ('trained', 'as trained'),
-                ('5x5', 'with 5x5'),
-                ('clustered', 'clustered'),
-            )
+            for family in ('ssd', 'yolov3')
+            for test, name in chosen.items()
         ],
         versus='column',
         check=['SSD, as trained', 'one hidden layer'],
+    ),
+    jitter=dict(
+        title='Jitter of 0.5 in training, mAP (of RPN AR at 100)',
+        columns=['none', 'jitter 0.5'],
+        rows=[
+            [
+                f'{data}: {labels[family]}, {name}',
+                *(
+                    [f'{data}-{family}-{kind}', data, test, metric]
+                    for kind in ('meta', 'jitter0.5')
+                ),
+            ]
+            for data in epochs
+            for family, metric in (
+                ('ssd', 'mAP'),
+                ('yolov3', 'mAP'),
+                ('rpn', 'AR@100'),
+            )
+            for test, name in chosen.items()
+        ],
+        versus='column',
+        check=['digits: SSD, as trained', 'jitter 0.5'],
     ),
     imported=dict(
         title='Stock checkpoints of the digits as MetaAnchor, mAP '
