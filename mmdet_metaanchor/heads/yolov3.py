@@ -24,33 +24,13 @@ class MetaYOLOV3Head(MetaHeadMixin, YOLOV3Head):
 
     Args:
         *args: Arguments of :class:`YOLOV3Head`.
-        anchor_generator (dict): Config of a :class:`MetaAnchorGenerator`.
-            Defaults to the anchors of :class:`YOLOV3Head`.
         **kwargs: Other arguments of :class:`MetaHeadMixin` and of
-            :class:`YOLOV3Head`.
+            :class:`YOLOV3Head`, among them ``anchor_generator``, the config
+            of a :class:`MetaAnchorGenerator`.
     """
 
     ONE_UNIT = False
     CUTS_EACH_LEVEL = False
-
-    def __init__(
-        self,
-        *args,
-        anchor_generator: dict = dict(  # noqa: B006 (never modified)
-            type='MetaAnchorGenerator',
-            priors=dict(
-                type='YOLOAnchorGenerator',
-                base_sizes=[
-                    [(116, 90), (156, 198), (373, 326)],
-                    [(30, 61), (62, 45), (59, 119)],
-                    [(10, 13), (16, 30), (33, 23)],
-                ],
-                strides=[32, 16, 8],
-            ),
-        ),
-        **kwargs,
-    ) -> None:
-        super().__init__(*args, anchor_generator=anchor_generator, **kwargs)
 
     def _init_layers(self) -> None:
         super()._init_layers()
