@@ -16,8 +16,10 @@ class MetaSSDHead(MetaHeadMixin, RepairedSSDHead):
     Every level has convolutions of its own: the last of ``cls_convs[l]`` and
     the last of ``reg_convs[l]`` are :class:`AnchorFunctionGenerator` of that
     level (Eq. 4 of `MetaAnchor <https://arxiv.org/abs/1807.00980>`_), which
-    share nothing with those of the others. Levels may have different numbers
-    of priors. The unit of the codes is the mean prior of each level, unless
+    share nothing with those of the others: one hidden layer for all levels
+    was no better on the digits (mAP of three seeds 53.3, to 53.6; with
+    clustered anchors 49.9, to 52.2). Levels may have different numbers of
+    priors. The unit of the codes is the mean prior of each level, unless
     the prior generator is told otherwise.
 
     Args:
