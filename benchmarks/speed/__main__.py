@@ -1,4 +1,4 @@
-"""Time and costs of MetaAnchor's variants beside stock RetinaNet.
+"""Time and costs of MetaAnchor's variants beside a stock detector.
 
 Writes speed.json, speed.md and speed.png. The same command goes on from where
 it was interrupted.
@@ -19,6 +19,7 @@ from benchmarks.speed.report import (
 from benchmarks.speed.variants import (
     FAMILIES,
     GRIDS,
+    NAMES,
     RIVALS,
     RIVALS_OF_FAMILIES,
     Settings,
@@ -62,8 +63,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--family',
-        choices=FAMILIES,
-        help='another than RetinaNet, with the priors of its config',
+        choices=NAMES,
+        default='retinanet',
+        help='others than RetinaNet have the priors of their configs',
     )
     parser.add_argument('--variants', nargs='+', choices=RIVALS)
     parser.add_argument(
@@ -77,7 +79,8 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--out', default='work_dirs/speed', help='folder')
     args = parser.parse_args()
-    known = RIVALS if args.family is None else RIVALS_OF_FAMILIES
+    others = args.family in FAMILIES
+    known = RIVALS_OF_FAMILIES if others else RIVALS
     if args.variants is None:
         args.variants = known
     unknown = set(args.variants) - set(known)
@@ -96,10 +99,11 @@ def main() -> None:
         args.dtype,
         args.compile,
         get_device(),
+        args.family,
     )
     out_dir = Path(args.out)
     priors, read = args.priors, read_configs
-    if args.family is not None:
+    if args.family in FAMILIES:
         number, configs = read_family(args.family)
         priors, read = [number], lambda _: configs
     content = compare_variants(

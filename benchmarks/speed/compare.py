@@ -1,4 +1,4 @@
-"""MetaAnchor in all its variants beside stock RetinaNet."""
+"""MetaAnchor in all its variants beside a stock detector."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict

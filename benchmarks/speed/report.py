@@ -12,7 +12,7 @@ from mmdet_metaanchor.anchors.drawing import CLASS_COLOURS, save
 from mmdet_metaanchor.runtime.files import replacing
 
 from .timing import median_ratio
-from .variants import OBJECTS, RIVALS, RUNS, STOCK, VARIANTS
+from .variants import NAMES, OBJECTS, RIVALS, RUNS, STOCK, VARIANTS
 
 Rows = list[list[str]]
 # One a rival in every picture: the darker ones, seen as thin lines.
@@ -87,6 +87,8 @@ def write_speed_report(out_dir: Path, content: dict) -> None:
         text = TEMPLATE.format(
             speed=tables.markdown(speed_table(cells)),
             costs=tables.markdown(cost_table(cells)),
+            # Results of before other families have no such setting.
+            family=NAMES[settings.get('family', 'retinanet')],
             size=f'{height}x{width}',
             batch_size=settings['batch_size'],
             pairs=settings['pairs'],
@@ -183,9 +185,9 @@ def _stock_times(cells: Sequence[dict], priors: int, what: str) -> list[str]:
     return [f'{statistics.median(seconds):.3f}' if seconds else '', '', '']
 
 
-TEMPLATE = """# MetaAnchor beside stock RetinaNet
+TEMPLATE = """# MetaAnchor beside the stock detector
 
-ResNet-50 FPN, 80 classes, {size} px, {network}.
+{family}, 80 classes, {size} px, {network}.
 {machine}.
 
 Stock and a variant run in turns, {pairs} pairs after {warm_up} that warm up:
@@ -195,7 +197,7 @@ noise, with {objects} objects each. Weights are random and hardly any score
 passes the threshold, so that suppression has next to nothing to do; the
 learning rate is 0, so that this stays so.
 
-- default: MetaAnchor with W2 of rank 8, the weights generated for 9 priors and
+- default: MetaAnchor with W2 of rank 8, the weights generated for up to 9 priors and
   a mixture of maps computed for more
 - rank4: with W2 of rank 4
 - full: with a full W2, as in the paper; the weights are generated every time

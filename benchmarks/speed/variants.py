@@ -83,6 +83,13 @@ FAMILIES = {
         'meta_yolov3/meta-yolov3_d53_8xb8-ms-608-273e_coco.py',
     ),
 }
+NAMES = {
+    'retinanet': 'RetinaNet, ResNet-50 FPN',
+    'rpn': 'RPN, ResNet-50 FPN',
+    'faster-rcnn': 'Faster R-CNN, ResNet-50 FPN',
+    'ssd': 'SSD, VGG-16',
+    'yolov3': 'YOLOv3, DarkNet-53',
+}
 # The thresholds of ASSIGNER are RetinaNet's.
 RIVALS_OF_FAMILIES = [name for name in RIVALS if 'assigner' not in name]
 # MMDetection 3.3 cannot detect with SSD without it, see RepairedSSDHead.
@@ -100,6 +107,7 @@ class Settings:
         dtype (str): ``'fp32'``, or ``'bf16'`` for a network under autocast.
         compile (bool): Whether ``torch.compile`` gets the network.
         device (str): Where to run.
+        family (str): The detector, one of ``NAMES``.
 
     Raises:
         ValueError: A number is not positive.
@@ -111,6 +119,7 @@ class Settings:
     dtype: str = 'fp32'
     compile: bool = False
     device: str = 'cpu'
+    family: str = 'retinanet'
 
     def __post_init__(self) -> None:
         for name in ('image_size', 'batch_size', 'pairs'):
