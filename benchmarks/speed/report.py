@@ -197,8 +197,8 @@ noise, with {objects} objects each. Weights are random and hardly any score
 passes the threshold, so that suppression has next to nothing to do; the
 learning rate is 0, so that this stays so.
 
-- default: MetaAnchor with W2 of rank 8, the weights generated for up to 9 priors and
-  a mixture of maps computed for more
+- default: MetaAnchor with W2 of rank 8, the weights generated for up to 9
+  priors and a mixture of maps computed for more
 - rank4: with W2 of rank 4
 - full: with a full W2, as in the paper; the weights are generated every time
 - baked: the stock model that `tools/bake_anchors.py` makes
