@@ -1,4 +1,4 @@
-"""Export a stock RetinaNet, such as a baked one, to ONNX."""
+"""Export a stock RetinaNet, SSD, YOLOv3 or RPN to ONNX: a baked one, say."""
 
 import argparse
 from pathlib import Path

@@ -29,7 +29,8 @@ def customize_anchors(model: nn.Module, anchors: Anchors) -> None:
 
     Args:
         model (nn.Module): A detector with a MetaAnchor head, or the head, or
-            a wrapper of either.
+            a wrapper of either. All heads of a detector get the anchors;
+            give a head for it alone.
         anchors (dict | list[list[tuple[float, float]]]): Either the config
             of an anchor generator, whose ``type`` and ``strides`` default to
             ``MetaAnchorGenerator`` and to the strides of the model, or
@@ -67,7 +68,8 @@ def find_heads(model: nn.Module) -> list[MetaHeadMixin]:
     if not heads:
         raise TypeError(
             f'{type(model).__name__} has no MetaAnchor head, so its anchors '
-            'cannot be customised; train it with MetaRetinaHead'
+            'cannot be customised; train it with a MetaAnchor head, '
+            'MetaRetinaHead or another'
         )
     return heads
 

@@ -137,6 +137,18 @@ def test_reaches_the_head_inside_a_detector(build_head):
     assert head.prior_generator.num_base_priors == [1, 1, 1]
 
 
+def test_each_of_two_heads_or_both(build_head):
+    first, second = build_head(), build_head()
+    before = second.prior_generator
+    detector = nn.ModuleDict({'rpn_head': first, 'bbox_head': second})
+    customize_anchors(detector['rpn_head'], SQUARES)
+    assert first.prior_generator.num_base_priors == [1, 1, 1]
+    assert second.prior_generator is before
+    customize_anchors(detector, dict(scales=[2], ratios=[1.0]))
+    for head in (first, second):  # 2 * 32 px
+        assert head.prior_generator.base_shapes[2].tolist() == [[64, 64]]
+
+
 @pytest.mark.parametrize(
     ('anchors', 'value'),
     [
