@@ -1,8 +1,8 @@
-"""Prepare the data of benchmarks/grids/photographs.py.
+"""Prepare the data of benchmarks/grids/photographs.py and rivals.py.
 
 ``python -m benchmarks.photographs SOURCE [OUT]``. SOURCE holds the folders
-``plates``, ``plates-us``, ``plates-eu`` and ``neu``, each with ``images/``,
-``train.json`` and ``val.json`` in COCO format. OUT (default
+``plates``, ``plates-us``, ``plates-eu``, ``neu`` and ``bccd``, each with
+``images/``, ``train.json`` and ``val.json`` in COCO format. OUT (default
 data/photographs) receives links to them, and ``neu-square``: the classes of
 ``neu`` whose boxes are of all ratios, with only those images for training
 that hold no box longer than twice its other side, and all for testing.
@@ -15,7 +15,7 @@ from pathlib import Path
 from mmdet_metaanchor.runtime.command_line import one_line_errors
 from mmdet_metaanchor.runtime.files import read_json, write_json
 
-FOLDERS = ('plates', 'plates-us', 'plates-eu', 'neu')
+FOLDERS = ('plates', 'plates-us', 'plates-eu', 'neu', 'bccd')
 # The other two have next to no box near a square.
 CLASSES = ('crazing', 'patches', 'pitted_surface', 'rolled-in_scale')
 MAX_RATIO = 2

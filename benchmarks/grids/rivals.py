@@ -1,0 +1,149 @@
+# Photographs: stock and MetaAnchor RetinaNet with few anchors and with many,
+# and what one would take instead. `python -m benchmarks.photographs` prepares
+# the data:
+#   python -m benchmarks.quality benchmarks/grids/rivals.py
+seeds = [0, 1, 2]
+results = 'benchmarks/results/rivals'
+retinanet = 'retinanet_mobilenet-v2_custom'
+detectors = dict(
+    stock=f'configs/custom/{retinanet}.py',
+    meta=f'configs/custom/meta-{retinanet}.py',
+    fcos='benchmarks/configs/fcos_mobilenet-v2_custom.py',
+    atss='benchmarks/configs/atss_mobilenet-v2_custom.py',
+    ga=f'benchmarks/configs/ga-{retinanet}.py',
+)
+# Epochs, of 155, 54 and 26 iterations.
+epochs = dict(neu=8, plates=8, bccd=15)
+data = {
+    name: dict(env=dict(DATA_ROOT=f'data/photographs/{name}'))
+    for name in epochs
+}
+anchors = {}
+# As the paper's: the extent of a grid grows with its number.
+grids = {
+    '3x3': dict(scales_per_octave=3, ratios=[0.5, 1.0, 2.0]),
+    '9x9': dict(
+        scales_per_octave=9,
+        ratios=[round(5 ** (i / 4 - 1), 4) for i in range(9)],
+    ),
+}
+# The paper's form: a full W2, and boxes as stock codes them.
+published = dict(box_function='published', anchor_function=dict(rank=None))
+
+
+def _variant(name, detector, head=None):
+    loader = dict(num_workers=1)  # several trainings share the cores
+    settings = dict(
+        train_cfg=dict(
+            max_epochs=epochs[name], val_begin=epochs[name] + 1
+        ),  # no val
+        param_scheduler=[
+            dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=50),
+            dict(
+                type='CosineAnnealingLR',
+                T_max=epochs[name],
+                convert_to_iter_based=True,
+            ),
+        ],
+        train_dataloader=loader,
+        val_dataloader=loader,
+        test_dataloader=loader,
+    )
+    if head:
+        settings['model'] = dict(bbox_head=head)
+    return dict(detector=detector, data=name, settings=settings)
+
+
+variants = {}
+for _name in epochs:
+    for _grid, _priors in grids.items():
+        _head = dict(anchor_generator=_priors)
+        variants[f'{_name}-stock-{_grid}'] = _variant(_name, 'stock', _head)
+        variants[f'{_name}-meta-{_grid}'] = _variant(_name, 'meta', _head)
+        variants[f'{_name}-published-{_grid}'] = _variant(
+            _name, 'meta', dict(published, **_head)
+        )
+    for _rival in ('fcos', 'atss', 'ga'):
+        variants[f'{_name}-{_rival}'] = _variant(_name, _rival)
+# Ranks of W2; that of -meta- is 8.
+ranks = {'4': 4, '16': 16, 'full': None}
+for _name in ('neu', 'plates'):
+    for _rank, _number in ranks.items():
+        variants[f'{_name}-rank{_rank}'] = _variant(
+            _name,
+            'meta',
+            dict(
+                anchor_function=dict(rank=_number),
+                anchor_generator=grids['3x3'],
+            ),
+        )
+names = dict(
+    neu='steel (neu)', plates='licence plates', bccd='blood cells (BCCD)'
+)
+columns = {
+    'stock RetinaNet': 'stock',
+    'MetaAnchor': 'meta',
+    "the paper's form": 'published',
+}
+
+
+def _grids(metric):
+    return dict(
+        title=f'{metric} with few anchors and with many',
+        columns=list(columns),
+        rows=[
+            [
+                f'{title}, {grid}',
+                *(
+                    [f'{name}-{kind}-{grid}', name, 'trained', metric]
+                    for kind in columns.values()
+                ),
+            ]
+            for name, title in names.items()
+            for grid in grids
+        ],
+        versus='column',
+        check=['steel (neu), 3x3', 'MetaAnchor'],
+    )
+
+
+tables = dict(
+    grids=_grids('mAP'),
+    grids_50=_grids('mAP_50'),
+    rivals=dict(
+        title='Beside other detectors, mAP',
+        columns=[
+            'stock RetinaNet',
+            'MetaAnchor',
+            'FCOS',
+            'ATSS',
+            'Guided Anchoring',
+        ],
+        rows=[
+            [
+                title,
+                *(
+                    f'{name}-{kind}'
+                    for kind in ('stock-3x3', 'meta-3x3', 'fcos', 'atss', 'ga')
+                ),
+            ]
+            for name, title in names.items()
+        ],
+        versus='column',
+        check=['steel (neu)', 'FCOS'],
+    ),
+    ranks=dict(
+        title='Ranks of W2, mAP',
+        columns=['8', *ranks],
+        rows=[
+            [
+                names[name],
+                f'{name}-meta-3x3',
+                *(f'{name}-rank{rank}' for rank in ranks),
+            ]
+            for name in ('neu', 'plates')
+        ],
+        versus='column',
+        check=['steel (neu)', 'full'],
+    ),
+)
