@@ -16,7 +16,7 @@ from mmdet.registry import MODELS, TASK_UTILS
 from mmengine.config import Config
 
 from mmdet_metaanchor import customize_anchors, write_anchors
-from mmdet_metaanchor.anchors.browse import browse_anchors
+from mmdet_metaanchor.anchors.browse import browse_anchors, job
 from mmdet_metaanchor.anchors.browse.views import (
     cell_anchors,
     spread_anchors,
@@ -207,6 +207,33 @@ def test_classes_of_a_checkpoint_that_names_none(model, image, tmp_path):
     squares = [[(s, s)] for s in STRIDES]
     browse_anchors(model, [image], tmp_path, dict(one=squares), 0.0)
     assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'meta_ssd/meta-ssd',
+        'meta_yolov3/meta-yolov3',
+        'meta_faster_rcnn/meta-rpn',
+        'meta_faster_rcnn/meta-faster-rcnn',
+    ],
+)
+def test_other_detectors(load_config, image, tmp_path, monkeypatch, name):
+    cfg = load_config(f'{name}_r18-w32_digits.py')
+    cfg.model.backbone.init_cfg = None
+    model = MODELS.build(cfg.model).eval()
+    model.cfg = cfg
+    shown = []
+    monkeypatch.setattr(job, 'draw_sets', lambda *args: shown.append(args))
+    monkeypatch.setattr(job, 'draw_each', lambda *_: None)  # 100 boxes each
+    browse_anchors(model, [image], tmp_path, score_thr=0.0)
+    ((_, _, views, classes),) = shown
+    (as_trained,) = views.values()
+    proposes = name.endswith('rpn')
+    assert classes[0] == ('object' if proposes else 'class 0')
+    sample = inference_detector(model, str(image))
+    expected = sample.pred_instances[sample.pred_instances.scores > 0]
+    assert len(as_trained.detections.labels) == len(expected)
 
 
 @pytest.mark.parametrize('threshold', [-0.1, 1.0, float('nan')])

@@ -7,6 +7,7 @@ import cv2
 import mmcv
 import numpy as np
 from mmcv.transforms import Compose
+from mmdet.models import RPN
 from mmdet.utils import get_test_pipeline_cfg
 from torch import nn
 from tqdm import tqdm
@@ -117,9 +118,15 @@ def _check_images(paths: Sequence[str | Path]) -> None:
 
 def _class_names(model: nn.Module) -> Sequence[str]:
     """The classes of a model, by number where its checkpoint lacks them."""
+    if isinstance(model, RPN):
+        return ['object']  # of no class
     meta = getattr(model, 'dataset_meta', None) or {}
     classes = meta.get('classes')
     if classes is None:
-        number = find_heads(model)[0].num_classes
+        # Of two stages, the first has none.
+        heads = [
+            part for part in model.modules() if 'num_classes' in vars(part)
+        ]
+        number = max(head.num_classes for head in heads)
         classes = [f'class {label}' for label in range(number)]
     return classes
