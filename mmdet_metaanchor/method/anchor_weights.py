@@ -18,13 +18,15 @@ class AnchorWeights(BaseModule):
     (Eq. 4 to 6 of `MetaAnchor <https://arxiv.org/abs/1807.00980>`_)
 
     .. math::
-        \theta_b = \theta^* + W_2\,\mathrm{relu}(W_{11} b + W_{12} r(x))
+        \theta_b = \theta^* +
+        W_2\,(\mathrm{relu}(W_{11} b + W_{12} r(x) + c) - \mathrm{relu}(c))
 
     where :math:`\theta^*` is shared by all priors, the hidden layer has ``m``
     units and the term in ``r(x)``, the global average pooling of the feature,
-    is there only if ``data_dependent``. :math:`\theta` holds the kernel and
-    the bias. The weights of the generator do not depend on the number or the
-    shape of the priors.
+    is there only if ``data_dependent``. The paper has no c; it is there, and
+    learnt, if ``bias``. :math:`\theta` holds the kernel and the bias. The
+    weights of the generator do not depend on the number or the shape of the
+    priors.
 
     The paper leaves open how to start and to scale the generator, and that
     decides whether the method wins. Under Adam a step of size ``lr`` in
@@ -37,8 +39,13 @@ class AnchorWeights(BaseModule):
       express the same functions as before;
     - :math:`W_2` starts at 0: all priors start from :math:`\theta^*`, which
       every positive sample trains, and part from it as the data ask;
-    - :math:`W_{11}` has no bias: with codes centred on the mean prior, the
-      residual is a departure from it and vanishes at :math:`b = 0`.
+    - the residual vanishes at :math:`b = 0`: with codes centred on the mean
+      prior, it is a departure from it;
+    - :math:`W_{11}` and c bend the functions at lines spread evenly over the
+      plane of codes, see :func:`spread_units`. Without c all of these lines
+      cross at the standard box: between two trained shapes on either side of
+      it, functions turn into :math:`\theta^*`, which no prior may have, and
+      one anchor there can spoil a set.
 
     docs/training.md compares these settings with others.
 
@@ -56,6 +63,8 @@ class AnchorWeights(BaseModule):
         rank (int, optional): Rank of :math:`W_2`. None is a full matrix, as
             in the paper. Defaults to 8, with which no number of priors costs
             more than with stock.
+        bias (bool): Whether there is c. Defaults to True; False is the
+            paper's form.
         data_dependent (bool): Whether the weights depend on the feature too,
             so that every image has its own. The average is over the whole
             feature map, padding included: what is detected in an image
@@ -69,9 +78,9 @@ class AnchorWeights(BaseModule):
         code_map (Callable, optional): (A, 2) codes to those whose residual is
             generated for them, of the same shape. Defaults to None, the codes
             as they are.
-        init_cfg (dict | list[dict], optional): Initialisation of the hidden
-            layer and of :math:`W_2`. Defaults to PyTorch's own for linear
-            layers, and zero for :math:`W_2`.
+        init_cfg (dict | list[dict], optional): Initialisation of the linear
+            layers. Defaults to PyTorch's own, and zero for :math:`W_2`. With
+            c, :math:`W_{11}` and c start as :func:`spread_units` has them.
 
     Raises:
         ValueError: ``kernel_size`` is not odd and positive, or
@@ -85,6 +94,7 @@ class AnchorWeights(BaseModule):
         kernel_size: int = 3,
         hidden_channels: int = 128,
         rank: int | None = 8,
+        bias: bool = True,
         data_dependent: bool = False,
         output_map: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None,
         code_map: Callable[[Tensor], Tensor] | None = None,
@@ -121,7 +131,7 @@ class AnchorWeights(BaseModule):
             in_channels, out_channels, kernel_size, padding=kernel_size // 2
         )
         num_weights = self.shared.weight.numel() + out_channels
-        self.code_layer = nn.Linear(2, hidden_channels, bias=False)  # W11
+        self.code_layer = nn.Linear(2, hidden_channels, bias)  # W11 and c
         if data_dependent:
             self.feature_layer = nn.Linear(  # W12
                 in_channels, hidden_channels, bias=False
@@ -131,6 +141,15 @@ class AnchorWeights(BaseModule):
         self.residual_layer = nn.Linear(  # W2, or V
             rank or hidden_channels, num_weights, bias=False
         )
+
+    def init_weights(self) -> None:
+        """Initialise by ``init_cfg``, and spread the hidden units evenly."""
+        first = not self.is_init
+        super().init_weights()
+        if first and self.code_layer.bias is not None:
+            weight, bias = spread_units(self.code_layer.out_features)
+            self.code_layer.weight.data.copy_(weight)
+            self.code_layer.bias.data.copy_(bias)
 
     def generate(self, codes: Tensor, pooled: Tensor | None = None) -> Tensor:
         """Weights of the anchor functions, in single precision or better.
@@ -175,17 +194,20 @@ class AnchorWeights(BaseModule):
 
     def _hidden(self, codes: Tensor, pooled: Tensor | None) -> Tensor:
         """What W2, or V, sees of the codes: (A, m or r), or (N, A, m or r)."""
-        weight = self.code_layer.weight
+        weight, bias = self.code_layer.weight, self.code_layer.bias
         if self.code_map is not None:
             codes = self.code_map(codes)
         codes = codes.to(
             weight.device, torch.promote_types(weight.dtype, torch.float32)
         )
-        hidden = F.linear(codes, weight.to(codes))
+        bias = None if bias is None else bias.to(codes)
+        hidden = F.linear(codes, weight.to(codes), bias)
         if self.data_dependent:
             weight = self.feature_layer.weight.to(codes)
             hidden = hidden + F.linear(pooled.to(codes), weight)[:, None]
         hidden = hidden.relu()
+        if bias is not None:
+            hidden = hidden - bias.relu()
         if self.rank is None:
             return hidden / math.sqrt(self.code_layer.out_features)
         return F.linear(hidden, self.basis_layer.weight.to(codes))
@@ -212,7 +234,7 @@ class AnchorWeights(BaseModule):
     def _load_from_state_dict(
         self, state_dict: dict, prefix: str, *args
     ) -> None:
-        """Take a full W2, of which the checkpoints before 0.3 are.
+        """Take a full W2, of before 0.3, and c as the checkpoint has it.
 
         Raises:
             ValueError: W2 is of another rank, which MMEngine would only log.
@@ -239,7 +261,35 @@ class AnchorWeights(BaseModule):
                     f'residual_layer), and the config says {self.rank}: set '
                     f'anchor_function=dict(rank={rank})'
                 )
+            layer, key = self.code_layer, f'{prefix}code_layer.bias'
+            if layer.bias is None and key in state_dict:
+                layer.bias = nn.Parameter(
+                    layer.weight.new_zeros(len(layer.weight))
+                )
+            elif layer.bias is not None:  # 0 is as good as none
+                state_dict.setdefault(key, torch.zeros_like(layer.bias))
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def spread_units(number: int) -> tuple[Tensor, Tensor]:
+    """W11 and c of hidden units that are spread evenly.
+
+    The gradient of unit i has the direction i times the golden angle, and it
+    bends at a distance from the standard box that goes evenly from -log 2 to
+    log 2: shapes differ from their mean by a factor of 2 at most, mostly.
+
+    Args:
+        number (int): How many units.
+
+    Returns:
+        tuple[Tensor, Tensor]: (number, 2), rows as long as those of PyTorch's
+        initialisation are on average, and (number,); double precision.
+    """
+    unit = torch.arange(number, dtype=torch.float64)
+    angle = unit * (math.pi * (3 - 5**0.5))
+    weight = torch.stack([angle.cos(), angle.sin()], dim=1) / 3**0.5
+    distance = ((2 * unit + 1) / number - 1) * math.log(2)
+    return weight, distance / 3**0.5
 
 
 def without_autocast(device: str) -> AbstractContextManager:

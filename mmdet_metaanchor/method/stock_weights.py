@@ -8,7 +8,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from .anchor_function import AnchorFunctionGenerator
-from .anchor_weights import AnchorWeights
+from .anchor_weights import AnchorWeights, spread_units
 from .prior_generator import MetaAnchorGenerator
 
 
@@ -141,12 +141,15 @@ def interpolate(
 ) -> tuple[dict[str, Tensor], float]:
     r"""Parameters with which priors have the weights of a convolution.
 
-    Of all :math:`\theta_b = \theta^* + W_2\,\mathrm{relu}(W_{11} b) / \sqrt m`
-    that agree with the A given filters, and where none does with the least
-    squares of the differences, it is the one of the smallest :math:`W_2`. The
-    directions of :math:`W_{11}` are spread evenly over the plane of codes.
-    With a rank r, :math:`V U` is the best approximation of that rank,
-    nothing less where A <= r + 1. Data-dependent functions start with
+    Of all :math:`\theta_b = \theta + W_2\,\mathrm{relu}(W_{11} b + c) /
+    \sqrt m` that agree with the A given filters, and where none does with the
+    least squares of the differences, it is the one of the smallest
+    :math:`W_2`; :math:`\theta^*` is its value at b = 0. :math:`\theta` is the
+    mean of the filters, and :math:`W_{11}` and c are those of
+    :func:`spread_units`. Without c, :math:`\theta` is :math:`\theta^*` and has
+    the smallest norm, too, and the directions of :math:`W_{11}` go around in
+    equal steps. With a rank r, :math:`V U` is the best approximation of that
+    rank, nothing less where A <= r + 1. Data-dependent functions start with
     :math:`W_{12} = 0`.
 
     Args:
@@ -175,20 +178,27 @@ def interpolate(
         name: param.detach().clone()
         for name, param in functions.named_parameters()
     }
-    directions = state['code_layer.weight']
-    units = len(directions)
-    angles = torch.arange(units, dtype=torch.float64) * (2 * math.pi / units)
-    # as long as the rows of PyTorch's initialisation are on average
-    spread = torch.stack([angles.cos(), angles.sin()], dim=1) / 3**0.5
-    directions.copy_(spread)
+    units = len(state['code_layer.weight'])
+    if functions.code_layer.bias is not None:
+        spread, bend = spread_units(units)
+        state['code_layer.bias'].copy_(bend)
+    else:
+        angles = torch.arange(units, dtype=torch.float64) * 2 * math.pi / units
+        # as long as the rows of PyTorch's initialisation are on average
+        spread = torch.stack([angles.cos(), angles.sin()], dim=1) / 3**0.5
+        bend = torch.zeros_like(angles)
+    state['code_layer.weight'].copy_(spread)
     if functions.data_dependent:
         state['feature_layer.weight'].zero_()
-    hidden = (codes.double() @ spread.T).relu() / math.sqrt(units)
+    hidden = (codes.double() @ spread.T + bend).relu() / math.sqrt(units)
 
-    # theta* is a mean of the filters, whose weights follow from theirs in
-    # the solution of least norm; what is left lies in A - 1 dimensions.
-    lines = torch.cat([torch.ones_like(hidden[:, :1]), hidden], dim=1)
-    means = torch.linalg.pinv(lines)[0]
+    # What is left of the filters lies in A - 1 dimensions.
+    means = torch.ones(number, dtype=hidden.dtype)
+    if functions.code_layer.bias is None:
+        # Their weights follow from those of the filters in the solution of
+        # least norm: b = 0 has theta* itself.
+        lines = torch.cat([torch.ones_like(hidden[:, :1]), hidden], dim=1)
+        means = torch.linalg.pinv(lines)[0]
     shared = (means / means.sum()) @ wanted
     back = torch.linalg.pinv(hidden)
     residual = back @ (wanted - shared)  # W2, transposed
@@ -197,10 +207,12 @@ def interpolate(
     else:
         state['residual_layer.weight'].copy_(residual.T)
         residual = hidden @ residual
+    fitted = shared + residual
+    shared = shared + bend.relu() / math.sqrt(units) @ back @ residual
     kernel, rest = functions.kernel_and_bias(shared)
     state['shared.weight'].copy_(kernel.view_as(state['shared.weight']))
     state['shared.bias'].copy_(rest)
-    error = (shared + residual - wanted).abs().max() / wanted.abs().max()
+    error = (fitted - wanted).abs().max() / wanted.abs().max()
     return state, float(error)
 
 
