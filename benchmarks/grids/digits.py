@@ -181,7 +181,7 @@ variants = {
     'residual-x11': _recoded(matrix=((11.3, 0), (0, 11.3))),
     'generator-lr0.1': _vary(code_layer=0.1, residual_layer=0.1),
     'generator-lr4': _vary(code_layer=4, residual_layer=4),
-    'bias': _recoded(bias=True),
+    'bias': _generator(bias=True),
     'scale-ratio': _recoded(matrix=((0.5, 0.5), (1, -1))),
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from mmdet.registry import MODELS, TASK_UTILS
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmdet_metaanchor.heads.ssd import MetaSSDHead
 from mmdet_metaanchor.heads.yolov3 import MetaYOLOV3Head
@@ -17,20 +17,17 @@ from mmdet_metaanchor.method.prior_generator import MetaAnchorGenerator
 
 @MODELS.register_module()
 class RecodedAnchorFunctionGenerator(AnchorFunctionGenerator):
-    r"""Anchor functions of other codes, :math:`b' = M b + c`.
+    r"""Anchor functions of other codes, :math:`b' = M b`.
 
     - ``matrix`` [[0.5, 0.5], [1, -1]] codes (scale, ratio) instead of (log
       h, log w);
-    - a multiple of the identity scales the residual, because the generator
+    - a multiple of the identity scales the residual, because a generator
       without a bias is homogeneous: :math:`W_2 relu(W_1 fb) = f W_2
-      relu(W_1 b)` for f > 0;
-    - ``bias`` gives :math:`W_1` a bias, which starts as PyTorch's does for
-      two inputs.
+      relu(W_1 b)` for f > 0.
 
     Args:
         *args: As for :class:`AnchorFunctionGenerator`.
         matrix (Sequence): M, (2, 2). Defaults to the identity.
-        bias (bool): Whether :math:`W_1` has a bias. Defaults to False.
         **kwargs: As for :class:`AnchorFunctionGenerator`.
     """
 
@@ -38,21 +35,13 @@ class RecodedAnchorFunctionGenerator(AnchorFunctionGenerator):
         self,
         *args,
         matrix: Sequence = ((1.0, 0.0), (0.0, 1.0)),
-        bias: bool = False,
         **kwargs,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.register_buffer('matrix', torch.tensor(matrix).float())
-        self.with_bias = bias
-        if bias:  # a third number of every code, always 1
-            self.code_layer = nn.Linear(
-                3, self.code_layer.out_features, bias=False
-            )
 
     def _hidden(self, codes: Tensor, pooled: Tensor | None) -> Tensor:
         codes = codes.to(self.matrix) @ self.matrix.T
-        if self.with_bias:
-            codes = torch.cat([codes, torch.ones_like(codes[:, :1])], dim=1)
         return super()._hidden(codes, pooled)
 
 
