@@ -181,7 +181,6 @@ variants = {
     'residual-x11': _recoded(matrix=((11.3, 0), (0, 11.3))),
     'generator-lr0.1': _vary(code_layer=0.1, residual_layer=0.1),
     'generator-lr4': _vary(code_layer=4, residual_layer=4),
-    'bias': _generator(bias=True),
     'scale-ratio': _recoded(matrix=((0.5, 0.5), (1, -1))),
 }
 
@@ -199,7 +198,6 @@ ablations = {
     'residual-x11': 'residual as in the paper, not divided by sqrt(m)',
     'generator-lr0.1': 'generator learns at a tenth',
     'generator-lr4': 'generator learns four times as fast',
-    'bias': 'W1 with a bias',
     'scale-ratio': 'codes (scale, ratio)',
     'rank8': 'W2 of rank 8',
 }
