@@ -8,6 +8,8 @@ model = dict(
             _delete_=True,
             type='MetaAnchorGenerator',
             priors=_base_.model.bbox_head.anchor_generator,
+            # A level has few shapes: see docs/detectors.md.
+            jitter=0.5,
         ),
     )
 )
