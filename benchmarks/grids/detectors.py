@@ -53,7 +53,7 @@ anchors = {
 # object learns faster.
 epochs = dict(
     digits=dict(ssd=12, yolov3=18, rpn=8, **{'faster-rcnn': 8}),
-    plates=dict(ssd=12, yolov3=24, rpn=12, **{'faster-rcnn': 12}),
+    plates=dict(ssd=8, yolov3=24, rpn=8, **{'faster-rcnn': 8}),
 )
 # dimension_clusters() of the boxes of train, for YOLOv3.
 clusters = dict(
