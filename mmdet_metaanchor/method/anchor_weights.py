@@ -275,21 +275,23 @@ def spread_units(number: int) -> tuple[Tensor, Tensor]:
     """W11 and c of hidden units that are spread evenly.
 
     The gradient of unit i has the direction i times the golden angle, and it
-    bends at a distance from the standard box that goes evenly from -log 2 to
-    log 2: shapes differ from their mean by a factor of 2 at most, mostly.
+    bends at a distance from the standard box that goes evenly from -log(2) / 2
+    to log(2) / 2: within the shapes of a grid of ratios from 1/2 to 2.
 
     Args:
         number (int): How many units.
 
     Returns:
-        tuple[Tensor, Tensor]: (number, 2), rows as long as those of PyTorch's
-        initialisation are on average, and (number,); double precision.
+        tuple[Tensor, Tensor]: (number, 2), rows sqrt(2) times as long as
+        those of PyTorch's initialisation are on average, and (number,);
+        double precision. docs/training.md has other lengths and distances.
     """
     unit = torch.arange(number, dtype=torch.float64)
     angle = unit * (math.pi * (3 - 5**0.5))
-    weight = torch.stack([angle.cos(), angle.sin()], dim=1) / 3**0.5
-    distance = ((2 * unit + 1) / number - 1) * math.log(2)
-    return weight, distance / 3**0.5
+    length = (2 / 3) ** 0.5
+    weight = length * torch.stack([angle.cos(), angle.sin()], dim=1)
+    distance = ((2 * unit + 1) / number - 1) * math.log(2) / 2
+    return weight, length * distance
 
 
 def without_autocast(device: str) -> AbstractContextManager:

@@ -128,13 +128,13 @@ def test_twice_is_the_same(feats):
 
 @pytest.mark.parametrize('rank', [8, None])
 def test_learns_at_its_usual_pace(rank):
-    """Rows of U are as long as they would be without a stock checkpoint."""
+    """Rows of W11 and U are as long as without a stock checkpoint."""
     head, fresh = meta_head(anchor_function=dict(rank=rank)), meta_head()
     load_state_dict(head, stock_head().state_dict(), strict=True)
     for name, part in head.anchor_functions().items():
-        # rows of W11 are uniform in +- 1 / sqrt 2: a length of 1 / sqrt 3
         torch.testing.assert_close(
-            part.code_layer.weight.norm(dim=1), torch.full((128,), 3**-0.5)
+            part.code_layer.weight.norm(dim=1),
+            torch.full((128,), (2 / 3) ** 0.5),
         )
         if rank:
             usual = fresh.anchor_functions()[name].basis_layer.weight

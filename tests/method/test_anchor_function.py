@@ -220,17 +220,17 @@ def test_units_are_spread_evenly():
     generator.init_weights()
     layer = generator.code_layer
     lengths = layer.weight.norm(dim=1)
-    torch.testing.assert_close(lengths, torch.full((128,), 3**-0.5))
+    torch.testing.assert_close(lengths, torch.full((128,), (2 / 3) ** 0.5))
     distances = (layer.bias / lengths).sort().values
-    # 128 steps from -log 2 to log 2
+    # 128 steps from -log(2) / 2 to log(2) / 2
     torch.testing.assert_close(
-        distances.diff(), torch.full((127,), 2 * math.log(2) / 128)
+        distances.diff(), torch.full((127,), math.log(2) / 128)
     )
-    # A circle of radius 0.2 around any point near the middle is crossed by
+    # A circle of radius 0.1 around any point near the middle is crossed by
     # about 128 * 0.2 / log 2 = 37 lines.
-    for center in ([0.0, 0.0], [0.3, 0.0], [0.0, -0.3], [-0.2, 0.2]):
+    for center in ([0.0, 0.0], [0.2, 0.0], [0.0, -0.2], [-0.15, 0.15]):
         away = (layer(torch.tensor([center]))[0] / lengths).abs()
-        assert 30 < (away < 0.2).sum() < 44
+        assert 30 < (away < 0.1).sum() < 44
 
 
 def test_a_learnt_bias_initialised_again_is_kept():
@@ -272,7 +272,7 @@ def test_between_two_equal_functions_is_no_other():
         generator.load_state_dict(state)
         theta = generator.generate(torch.zeros(1, 2))
         halfway[bias] = generator.split(theta)[0].mean().item()
-    assert halfway[True] == pytest.approx(1.0, abs=0.15)
+    assert halfway[True] == pytest.approx(1.0, abs=0.25)
     assert halfway[False] < 0
 
 
@@ -434,8 +434,10 @@ class TestForms:
             for part in torch.arange(40).split(9)
         ]
         for whole, *parts in zip(together, *alone, strict=True):
+            # Relative to the largest: sums of products cancel.
+            tolerance = 1e-6 * float(whole.abs().max())
             torch.testing.assert_close(
-                whole, torch.cat(parts, dim=1), rtol=1e-5, atol=1e-5
+                whole, torch.cat(parts, dim=1), rtol=0, atol=tolerance
             )
 
     def test_nothing_is_prepared_for_few_priors(self):
