@@ -133,8 +133,8 @@ def test_data_dependent(load_config):
 @pytest.mark.parametrize(
     ('name', 'generated'),
     [
-        # W11, c, U and V; and W11 and W2; for classes and for boxes
-        ('3x3', 2 * (3 * 128 + 128 * 8) + 8 * 84 * (256 * 9 + 1)),
+        # W11, U and V; and W11 and W2; for classes and for boxes
+        ('3x3', 2 * (2 * 128 + 128 * 8) + 8 * 84 * (256 * 9 + 1)),
         ('3x3-published', 2 * (2 * 128) + 128 * 84 * (256 * 9 + 1)),
     ],
 )

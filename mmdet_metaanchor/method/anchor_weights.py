@@ -40,12 +40,14 @@ class AnchorWeights(BaseModule):
     - :math:`W_2` starts at 0: all priors start from :math:`\theta^*`, which
       every positive sample trains, and part from it as the data ask;
     - the residual vanishes at :math:`b = 0`: with codes centred on the mean
-      prior, it is a departure from it;
-    - :math:`W_{11}` and c bend the functions at lines spread evenly over the
-      plane of codes, see :func:`spread_units`. Without c all of these lines
-      cross at the standard box: between two trained shapes on either side of
-      it, functions turn into :math:`\theta^*`, which no prior may have, and
-      one anchor there can spoil a set.
+      prior, it is a departure from it.
+
+    The lines at which functions bend all cross at the standard box, where they
+    turn into :math:`\theta^*`. The filters of a stock checkpoint need not: to
+    pass through them, and through the standard box as through any other shape,
+    W11 and c are spread evenly over the plane of codes when one is loaded, see
+    :func:`.stock_weights.spread_units`. c shifts the bends, and not the value
+    at b = 0.
 
     docs/training.md compares these settings with others.
 
@@ -63,8 +65,6 @@ class AnchorWeights(BaseModule):
         rank (int, optional): Rank of :math:`W_2`. None is a full matrix, as
             in the paper. Defaults to 8, with which no number of priors costs
             more than with stock.
-        bias (bool): Whether there is c. Defaults to True; False is the
-            paper's form.
         data_dependent (bool): Whether the weights depend on the feature too,
             so that every image has its own. The average is over the whole
             feature map, padding included: what is detected in an image
@@ -79,8 +79,7 @@ class AnchorWeights(BaseModule):
             generated for them, of the same shape. Defaults to None, the codes
             as they are.
         init_cfg (dict | list[dict], optional): Initialisation of the linear
-            layers. Defaults to PyTorch's own, and zero for :math:`W_2`. With
-            c, :math:`W_{11}` and c start as :func:`spread_units` has them.
+            layers. Defaults to PyTorch's own, and zero for :math:`W_2`.
 
     Raises:
         ValueError: ``kernel_size`` is not odd and positive, or
@@ -94,7 +93,6 @@ class AnchorWeights(BaseModule):
         kernel_size: int = 3,
         hidden_channels: int = 128,
         rank: int | None = 8,
-        bias: bool = True,
         data_dependent: bool = False,
         output_map: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None,
         code_map: Callable[[Tensor], Tensor] | None = None,
@@ -131,7 +129,8 @@ class AnchorWeights(BaseModule):
             in_channels, out_channels, kernel_size, padding=kernel_size // 2
         )
         num_weights = self.shared.weight.numel() + out_channels
-        self.code_layer = nn.Linear(2, hidden_channels, bias)  # W11 and c
+        self.code_layer = nn.Linear(2, hidden_channels, bias=False)  # W11
+        self.register_buffer('bends', torch.zeros(hidden_channels))  # c
         if data_dependent:
             self.feature_layer = nn.Linear(  # W12
                 in_channels, hidden_channels, bias=False
@@ -141,15 +140,6 @@ class AnchorWeights(BaseModule):
         self.residual_layer = nn.Linear(  # W2, or V
             rank or hidden_channels, num_weights, bias=False
         )
-
-    def init_weights(self) -> None:
-        """Initialise by ``init_cfg``, and spread the hidden units evenly."""
-        first = not self.is_init
-        super().init_weights()
-        if first and self.code_layer.bias is not None:
-            weight, bias = spread_units(self.code_layer.out_features)
-            self.code_layer.weight.data.copy_(weight)
-            self.code_layer.bias.data.copy_(bias)
 
     def generate(self, codes: Tensor, pooled: Tensor | None = None) -> Tensor:
         """Weights of the anchor functions, in single precision or better.
@@ -194,20 +184,18 @@ class AnchorWeights(BaseModule):
 
     def _hidden(self, codes: Tensor, pooled: Tensor | None) -> Tensor:
         """What W2, or V, sees of the codes: (A, m or r), or (N, A, m or r)."""
-        weight, bias = self.code_layer.weight, self.code_layer.bias
+        weight = self.code_layer.weight
         if self.code_map is not None:
             codes = self.code_map(codes)
         codes = codes.to(
             weight.device, torch.promote_types(weight.dtype, torch.float32)
         )
-        bias = None if bias is None else bias.to(codes)
-        hidden = F.linear(codes, weight.to(codes), bias)
+        bends = self.bends.to(codes)
+        hidden = F.linear(codes, weight.to(codes), bends)
         if self.data_dependent:
             weight = self.feature_layer.weight.to(codes)
             hidden = hidden + F.linear(pooled.to(codes), weight)[:, None]
-        hidden = hidden.relu()
-        if bias is not None:
-            hidden = hidden - bias.relu()
+        hidden = hidden.relu() - bends.relu()
         if self.rank is None:
             return hidden / math.sqrt(self.code_layer.out_features)
         return F.linear(hidden, self.basis_layer.weight.to(codes))
@@ -234,7 +222,9 @@ class AnchorWeights(BaseModule):
     def _load_from_state_dict(
         self, state_dict: dict, prefix: str, *args
     ) -> None:
-        """Take a full W2, of before 0.3, and c as the checkpoint has it.
+        """Take a full W2 as the checkpoint has it, and 0 for a c it has not.
+
+        Both are of checkpoints of before 0.3.
 
         Raises:
             ValueError: W2 is of another rank, which MMEngine would only log.
@@ -261,37 +251,9 @@ class AnchorWeights(BaseModule):
                     f'residual_layer), and the config says {self.rank}: set '
                     f'anchor_function=dict(rank={rank})'
                 )
-            layer, key = self.code_layer, f'{prefix}code_layer.bias'
-            if layer.bias is None and key in state_dict:
-                layer.bias = nn.Parameter(
-                    layer.weight.new_zeros(len(layer.weight))
-                )
-            elif layer.bias is not None:  # 0 is as good as none
-                state_dict.setdefault(key, torch.zeros_like(layer.bias))
+            key = f'{prefix}bends'
+            state_dict.setdefault(key, torch.zeros_like(self.bends))
         super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-def spread_units(number: int) -> tuple[Tensor, Tensor]:
-    """W11 and c of hidden units that are spread evenly.
-
-    The gradient of unit i has the direction i times the golden angle, and it
-    bends at a distance from the standard box that goes evenly from -log(2) / 2
-    to log(2) / 2: within the shapes of a grid of ratios from 1/2 to 2.
-
-    Args:
-        number (int): How many units.
-
-    Returns:
-        tuple[Tensor, Tensor]: (number, 2), rows sqrt(2) times as long as
-        those of PyTorch's initialisation are on average, and (number,);
-        double precision. docs/training.md has other lengths and distances.
-    """
-    unit = torch.arange(number, dtype=torch.float64)
-    angle = unit * (math.pi * (3 - 5**0.5))
-    length = (2 / 3) ** 0.5
-    weight = length * torch.stack([angle.cos(), angle.sin()], dim=1)
-    distance = ((2 * unit + 1) / number - 1) * math.log(2) / 2
-    return weight, length * distance
 
 
 def without_autocast(device: str) -> AbstractContextManager:

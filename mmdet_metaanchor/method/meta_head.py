@@ -165,7 +165,6 @@ class MetaHeadMixin(LevelOutputs):
                 in_channels=conv.in_channels,
                 out_channels=conv.out_channels // num_priors,
                 kernel_size=conv.kernel_size[0],
-                bias=self.box_function != 'published',
                 code_map=partial(self.trained_codes, level=level),
                 output_map=output_map,
             ),

@@ -8,7 +8,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from .anchor_function import AnchorFunctionGenerator
-from .anchor_weights import AnchorWeights, spread_units
+from .anchor_weights import AnchorWeights
 from .prior_generator import MetaAnchorGenerator
 
 
@@ -146,11 +146,9 @@ def interpolate(
     least squares of the differences, it is the one of the smallest
     :math:`W_2`; :math:`\theta^*` is its value at b = 0. :math:`\theta` is the
     mean of the filters, and :math:`W_{11}` and c are those of
-    :func:`spread_units`. Without c, :math:`\theta` is :math:`\theta^*` and has
-    the smallest norm, too, and the directions of :math:`W_{11}` go around in
-    equal steps. With a rank r, :math:`V U` is the best approximation of that
-    rank, nothing less where A <= r + 1. Data-dependent functions start with
-    :math:`W_{12} = 0`.
+    :func:`spread_units`. With a rank r, :math:`V U` is the best approximation
+    of that rank, nothing less where A <= r + 1. Data-dependent functions start
+    with :math:`W_{12} = 0`.
 
     Args:
         functions (AnchorWeights): Whose parameters are sought. They
@@ -164,9 +162,8 @@ def interpolate(
         largest difference of a weight of a prior's from that of the
         convolution, as a share of the largest weight.
     """
-    number = len(codes)
     kernels, biases = (
-        part.double().reshape(number, functions.shared.out_channels, -1)
+        part.double().reshape(len(codes), functions.shared.out_channels, -1)
         for part in (weight, bias)
     )
     if functions.output_map is not None:
@@ -176,30 +173,18 @@ def interpolate(
 
     state = {
         name: param.detach().clone()
-        for name, param in functions.named_parameters()
+        for name, param in functions.state_dict().items()
     }
-    units = len(state['code_layer.weight'])
-    if functions.code_layer.bias is not None:
-        spread, bend = spread_units(units)
-        state['code_layer.bias'].copy_(bend)
-    else:
-        angles = torch.arange(units, dtype=torch.float64) * 2 * math.pi / units
-        # as long as the rows of PyTorch's initialisation are on average
-        spread = torch.stack([angles.cos(), angles.sin()], dim=1) / 3**0.5
-        bend = torch.zeros_like(angles)
+    units = len(functions.bends)
+    spread, bends = spread_units(units)
     state['code_layer.weight'].copy_(spread)
+    state['bends'].copy_(bends)
     if functions.data_dependent:
         state['feature_layer.weight'].zero_()
-    hidden = (codes.double() @ spread.T + bend).relu() / math.sqrt(units)
+    hidden = (codes.double() @ spread.T + bends).relu() / math.sqrt(units)
 
     # What is left of the filters lies in A - 1 dimensions.
-    means = torch.ones(number, dtype=hidden.dtype)
-    if functions.code_layer.bias is None:
-        # Their weights follow from those of the filters in the solution of
-        # least norm: b = 0 has theta* itself.
-        lines = torch.cat([torch.ones_like(hidden[:, :1]), hidden], dim=1)
-        means = torch.linalg.pinv(lines)[0]
-    shared = (means / means.sum()) @ wanted
+    shared = wanted.mean(0)
     back = torch.linalg.pinv(hidden)
     residual = back @ (wanted - shared)  # W2, transposed
     if functions.rank is not None:
@@ -208,7 +193,7 @@ def interpolate(
         state['residual_layer.weight'].copy_(residual.T)
         residual = hidden @ residual
     fitted = shared + residual
-    shared = shared + bend.relu() / math.sqrt(units) @ back @ residual
+    shared = shared + bends.relu() / math.sqrt(units) @ back @ residual
     kernel, rest = functions.kernel_and_bias(shared)
     state['shared.weight'].copy_(kernel.view_as(state['shared.weight']))
     state['shared.bias'].copy_(rest)
@@ -241,3 +226,24 @@ def _low_rank(
     basis = state['residual_layer.weight'].zero_()
     basis[:, :kept] = (right[:kept].T / lengths).to(basis)
     return left[:, :kept] * values[:kept] @ right[:kept]
+
+
+def spread_units(number: int) -> tuple[Tensor, Tensor]:
+    """W11 and c of hidden units that are spread evenly.
+
+    The gradient of unit i has the direction i times the golden angle, and it
+    bends at a distance from the standard box that goes evenly from -log 2 to
+    log 2: shapes differ from their mean by a factor of 2 at most, mostly.
+
+    Args:
+        number (int): How many units.
+
+    Returns:
+        tuple[Tensor, Tensor]: (number, 2), rows as long as those of PyTorch's
+        initialisation are on average, and (number,); double precision.
+    """
+    unit = torch.arange(number, dtype=torch.float64)
+    angle = unit * (math.pi * (3 - 5**0.5))
+    weight = torch.stack([angle.cos(), angle.sin()], dim=1) / 3**0.5
+    distance = ((2 * unit + 1) / number - 1) * math.log(2)
+    return weight, distance / 3**0.5

@@ -196,7 +196,7 @@ def test_the_checkpoint_decides_of_the_box_function(
     for ours, theirs in zip(head(feats), trained(feats), strict=True):
         torch.testing.assert_close(ours, theirs)
     added = head.state_dict().keys() ^ trained.state_dict().keys()
-    assert all(name.endswith('code_layer.bias') for name in added)
+    assert all(name.endswith('.bends') for name in added)
     assert not any(head.state_dict()[name].any() for name in added)
     grads = gradients(head.train(), feats, data_samples)
     assert all(grad is not None for grad in grads.values())

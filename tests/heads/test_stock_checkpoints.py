@@ -134,7 +134,7 @@ def test_learns_at_its_usual_pace(rank):
     for name, part in head.anchor_functions().items():
         torch.testing.assert_close(
             part.code_layer.weight.norm(dim=1),
-            torch.full((128,), (2 / 3) ** 0.5),
+            torch.full((128,), 3**-0.5),
         )
         if rank:
             usual = fresh.anchor_functions()[name].basis_layer.weight

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmdet_metaanchor.method.stock_weights import interpolate
+from mmdet_metaanchor.method.stock_weights import interpolate, spread_units
 
 IN, OUT, HIDDEN = 4, 3, 8
 
@@ -35,9 +35,7 @@ def plain_theta(generator, code, feature=None):
     theta* + W2 (relu(W11 b + W12 r(x) + c) - relu(c)) / sqrt(m)
     """
     hidden = []
-    bend = generator.code_layer.bias
-    if bend is None:
-        bend = torch.zeros(HIDDEN, dtype=code.dtype)
+    bend = generator.bends
     for unit in range(HIDDEN):
         total = sum(
             generator.code_layer.weight[unit, i] * code[i] for i in range(2)
@@ -104,9 +102,9 @@ def test_size_of_a_low_rank():
         )
         total = sum(p.numel() for p in lean.parameters())
         sizes.append(total - sum(p.numel() for p in lean.shared.parameters()))
-    # W11 and c, U and V, whose rows are the kernel and the bias of a prior
+    # W11, U and V, whose rows are the kernel and the bias of a prior
     assert sizes == [
-        3 * 128 + 128 * 8 + 8 * (256 * 9 + 1) * outputs for outputs in (80, 4)
+        2 * 128 + 128 * 8 + 8 * (256 * 9 + 1) * outputs for outputs in (80, 4)
     ]
     assert sum(sizes) < 3e6
 
@@ -140,13 +138,13 @@ def test_refuses_hidden_channels(hidden_channels):
         build(hidden_channels=hidden_channels)
 
 
-@pytest.mark.parametrize('bias', [False, True])
+@pytest.mark.parametrize('bends', [False, True])
 @pytest.mark.parametrize('form', ['weights', 'mixture'])
 @pytest.mark.parametrize('data_dependent', [False, True])
-def test_equals_the_formula_and_its_gradient(data_dependent, form, bias):
-    generator = build(
-        torch.float64, data_dependent=data_dependent, form=form, bias=bias
-    )
+def test_equals_the_formula_and_its_gradient(data_dependent, form, bends):
+    generator = build(torch.float64, data_dependent=data_dependent, form=form)
+    if bends:
+        torch.nn.init.normal_(generator.bends)
     feat = torch.randn(2, IN, 5, 4, dtype=torch.float64, requires_grad=True)
     codes = torch.randn(6, 2, dtype=torch.float64)
     inputs = [feat, *generator.parameters()]
@@ -211,69 +209,63 @@ def test_a_new_generator_starts_from_the_shared_function():
     assert generator.code_layer.weight.count_nonzero() > 0
 
 
-@torch.no_grad()
 def test_units_are_spread_evenly():
     """Of any disc in the plane, bends cross what its width says."""
-    generator = MODELS.build(
-        dict(type='AnchorFunctionGenerator', in_channels=4, out_channels=2)
-    )
-    generator.init_weights()
-    layer = generator.code_layer
-    lengths = layer.weight.norm(dim=1)
-    torch.testing.assert_close(lengths, torch.full((128,), (2 / 3) ** 0.5))
-    distances = (layer.bias / lengths).sort().values
-    # 128 steps from -log(2) / 2 to log(2) / 2
+    weight, bends = spread_units(128)
+    lengths = weight.norm(dim=1)
+    torch.testing.assert_close(lengths, torch.full_like(lengths, 3**-0.5))
+    distances = (bends / lengths).sort().values
+    # 128 steps from -log 2 to log 2
     torch.testing.assert_close(
-        distances.diff(), torch.full((127,), math.log(2) / 128)
+        distances.diff(),
+        torch.full((127,), 2 * math.log(2) / 128, dtype=torch.float64),
     )
-    # A circle of radius 0.1 around any point near the middle is crossed by
+    # A circle of radius 0.2 around any point near the middle is crossed by
     # about 128 * 0.2 / log 2 = 37 lines.
-    for center in ([0.0, 0.0], [0.2, 0.0], [0.0, -0.2], [-0.15, 0.15]):
-        away = (layer(torch.tensor([center]))[0] / lengths).abs()
-        assert 30 < (away < 0.1).sum() < 44
+    for center in ([0.0, 0.0], [0.3, 0.0], [0.0, -0.3], [-0.2, 0.2]):
+        center = torch.tensor(center, dtype=torch.float64)
+        away = ((weight @ center + bends) / lengths).abs()
+        assert 30 < (away < 0.2).sum() < 44
 
 
-def test_a_learnt_bias_initialised_again_is_kept():
-    generator = build()
-    with torch.no_grad():
-        generator.code_layer.bias += 1
-    before = generator.code_layer.bias.clone()
-    generator.init_weights()
-    assert torch.equal(generator.code_layer.bias, before)
-
-
-@pytest.mark.parametrize('had', [False, True])
-def test_a_bias_is_as_the_checkpoint_has_it(had):
-    trained, other = build(bias=had), build(bias=not had)
-    other.load_state_dict(trained.state_dict())
+def test_a_checkpoint_without_c_has_none():
+    trained, other = build(), build()
+    torch.nn.init.normal_(other.bends)
+    state = trained.state_dict()
+    del state['bends']
+    other.load_state_dict(state)
     codes = torch.randn(5, 2)
     torch.testing.assert_close(other.generate(codes), trained.generate(codes))
 
 
+def test_c_is_not_learnt():
+    """A generator that starts from nothing is the paper's to the end."""
+    generator = build()
+    assert 'bends' not in dict(generator.named_parameters())
+    assert not generator.bends.any()
+
+
 @torch.no_grad()
 def test_between_two_equal_functions_is_no_other():
-    """Without a bias, what is halfway between them turns into theta*."""
+    """Without c, what is halfway between them would be theta*."""
     # Two squares and ratios of 2 and 3, as a level of SSD has them.
     squares = [[0.17, 0.17], [-0.17, -0.17]]
     others = [[0.18, -0.52], [-0.52, 0.18], [0.38, -0.72], [-0.72, 0.38]]
     codes = torch.tensor(squares + others)
     wanted = torch.tensor([1.0, 1.0, -1.0, -1.0, -1.0, -1.0])
-    halfway = {}
-    for bias in (False, True):
-        generator = build(bias=bias, rank=8, hidden_channels=128)
-        kernel = torch.ones(OUT, *generator.shared.weight.shape[1:])
-        state, error = interpolate(
-            generator,
-            codes,
-            (wanted[:, None, None, None, None] * kernel).flatten(0, 1),
-            torch.zeros(len(codes) * OUT),
-        )
-        assert error < 1e-6
-        generator.load_state_dict(state)
-        theta = generator.generate(torch.zeros(1, 2))
-        halfway[bias] = generator.split(theta)[0].mean().item()
-    assert halfway[True] == pytest.approx(1.0, abs=0.25)
-    assert halfway[False] < 0
+    generator = build(rank=8, hidden_channels=128)
+    kernel = torch.ones(OUT, *generator.shared.weight.shape[1:])
+    state, error = interpolate(
+        generator,
+        codes,
+        (wanted[:, None, None, None, None] * kernel).flatten(0, 1),
+        torch.zeros(len(codes) * OUT),
+    )
+    assert error < 1e-6
+    generator.load_state_dict(state)
+    theta = generator.generate(torch.zeros(1, 2))
+    halfway = generator.split(theta)[0].mean().item()
+    assert halfway == pytest.approx(1.0, abs=0.15)
 
 
 @pytest.mark.parametrize('data_dependent', [False, True])

@@ -79,9 +79,9 @@ def test_parameters_of_the_full_generator(configs):
     stock, _ = build('stock', configs)
     ours, _ = build('full', configs)
     # Stock has THETA for every prior. Ours has theta*, W2 and, for classes
-    # and deltas each, W11 and c.
+    # and deltas each, W11.
     assert count_parameters(ours) - count_parameters(stock) == (
-        THETA + HIDDEN * THETA + 2 * HIDDEN * 3 - PRIORS * THETA
+        THETA + HIDDEN * THETA + 2 * HIDDEN * 2 - PRIORS * THETA
     )
 
 
