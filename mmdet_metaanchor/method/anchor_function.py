@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
+from ..runtime.arguments import known_arguments
 from .anchor_weights import AnchorWeights, without_autocast
 
 FORMS = ('cheaper', 'weights', 'mixture')
@@ -26,6 +27,7 @@ class Basis(NamedTuple):
 
 
 @MODELS.register_module()
+@known_arguments
 class AnchorFunctionGenerator(AnchorWeights):
     r"""A convolution whose weights are generated from the codes of priors.
 

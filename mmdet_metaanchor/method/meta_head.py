@@ -11,6 +11,7 @@ from mmdet.registry import MODELS
 from mmengine.logging import MessageHub, print_log
 from torch import Tensor, nn
 
+from ..runtime.arguments import known_arguments
 from .anchor_function import AnchorFunctionGenerator, Basis
 from .box_units import BoxUnits
 from .level_outputs import LevelOutputs
@@ -99,6 +100,10 @@ class MetaHeadMixin(LevelOutputs):
     ONE_UNIT = True
     # What a checkpoint holds beside the weights; a stock head has none of it.
     ADDED_BUFFERS = ('standard_boxes', 'box_form', 'shape_range')
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        known_arguments(cls)
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from mmdet.registry import TASK_UTILS
 from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor
 
+from ..runtime.arguments import known_arguments
 from .shape_range import reach
 from .shapes import (
     Shapes,
@@ -24,6 +25,7 @@ from .shapes import (
 
 
 @TASK_UTILS.register_module()
+@known_arguments
 class MetaAnchorGenerator(AnchorGenerator):
     r"""Priors of any source, and the codes that describe their shapes.
 

@@ -7,8 +7,11 @@ from mmdet.models.losses import CrossEntropyLoss
 from mmdet.registry import MODELS
 from torch import Tensor
 
+from ..runtime.arguments import known_arguments
+
 
 @MODELS.register_module()
+@known_arguments
 class ObjectnessLoss(CrossEntropyLoss):
     r"""Logistic loss in which the many empty priors weigh less.
 

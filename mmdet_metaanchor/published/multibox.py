@@ -8,8 +8,11 @@ from mmdet.models.task_modules.prior_generators import AnchorGenerator
 from mmdet.registry import TASK_UTILS
 from torch.nn.modules.utils import _pair
 
+from ..runtime.arguments import known_arguments
+
 
 @TASK_UTILS.register_module()
+@known_arguments
 class MultiBoxAnchorGenerator(AnchorGenerator):
     r"""n + m - 1 priors per cell from n sizes and m ratios.
 

@@ -3,8 +3,11 @@
 from mmdet.models.dense_heads import SSDHead
 from mmdet.registry import MODELS
 
+from ..runtime.arguments import known_arguments
+
 
 @MODELS.register_module()
+@known_arguments
 class RepairedSSDHead(SSDHead):
     """The stock head, able to predict.
 

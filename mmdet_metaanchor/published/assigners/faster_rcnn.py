@@ -4,11 +4,13 @@ import torch
 from mmdet.registry import TASK_UTILS
 from torch import Tensor
 
+from ...runtime.arguments import known_arguments
 from .prior_index import PriorIndex
 from .sparse import SparseAssigner, best_pairs, negatives
 
 
 @TASK_UTILS.register_module()
+@known_arguments
 class FasterRCNNAssigner(SparseAssigner):
     r"""Best priors and high IoU are positive, low IoU is negative.
 

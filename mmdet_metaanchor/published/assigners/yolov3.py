@@ -4,6 +4,7 @@ import torch
 from mmdet.registry import TASK_UTILS
 from torch import Tensor
 
+from ...runtime.arguments import known_arguments
 from .prior_index import PriorIndex, blocks, parts, priors_of
 from .sparse import SparseAssigner, best_pairs, negatives
 
@@ -12,6 +13,7 @@ TIE = 1e-4
 
 
 @TASK_UTILS.register_module()
+@known_arguments
 class YOLOv3Assigner(SparseAssigner):
     r"""One prior for every ground truth, at the cell of its centre.
 

@@ -8,8 +8,11 @@ from mmdet.models.task_modules.assigners import AssignResult, BaseAssigner
 from mmdet.registry import TASK_UTILS
 from mmdet.structures.bbox import get_box_tensor
 
+from ...runtime.arguments import known_arguments
+
 
 @TASK_UTILS.register_module()
+@known_arguments
 class ZeroLossAssigner(BaseAssigner):
     r"""Another assigner, without loss for some sizes of ground truths.
 

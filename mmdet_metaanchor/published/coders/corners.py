@@ -8,10 +8,12 @@ from mmdet.registry import TASK_UTILS
 from mmdet.structures.bbox import BaseBoxes, HorizontalBoxes, get_box_tensor
 from torch import Tensor
 
+from ...runtime.arguments import known_arguments
 from .variances import MAX_RATIO, check_variances, lift
 
 
 @TASK_UTILS.register_module()
+@known_arguments
 class CornersVarianceBBoxCoder(BaseBBoxCoder):
     r"""Corner offsets from a prior, each divided by its variance.
 

@@ -8,6 +8,7 @@ from mmdet.registry import TASK_UTILS
 from mmdet.structures.bbox import BaseBoxes, get_box_tensor
 from torch import Tensor
 
+from ...runtime.arguments import known_arguments
 from .variances import (
     MAX_RATIO,
     check_variances,
@@ -17,6 +18,7 @@ from .variances import (
 
 
 @TASK_UTILS.register_module()
+@known_arguments
 class DeltaXYWHVarianceBBoxCoder(DeltaXYWHBBoxCoder):
     r"""Centre and size offsets from a prior, each divided by its variance.
 

@@ -8,12 +8,14 @@ from mmdet.registry import TASK_UTILS
 from mmdet.structures.bbox import BaseBoxes, get_box_tensor
 from torch import Tensor
 
+from ...runtime.arguments import known_arguments
 from .variances import MAX_RATIO, finite_without_area, lift
 
 LIMIT = math.log(MAX_RATIO)
 
 
 @TASK_UTILS.register_module()
+@known_arguments
 class DirectLocationBBoxCoder(YOLOBBoxCoder):
     r"""A centre within a cell, and a size relative to the prior.
 

@@ -2,10 +2,12 @@
 
 from mmdet.registry import TASK_UTILS
 
+from ...runtime.arguments import known_arguments
 from .corners import CornersVarianceBBoxCoder
 
 
 @TASK_UTILS.register_module()
+@known_arguments
 class MinMaxVarianceBBoxCoder(CornersVarianceBBoxCoder):
     r"""The offsets of :class:`CornersVarianceBBoxCoder` by axis.
 
