@@ -1,5 +1,6 @@
 """MetaHeadMixin: what every MetaAnchor head shares."""
 
+import copy
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -333,6 +334,14 @@ class MetaHeadMixin(LevelOutputs):
         with self._jitter():
             return super().loss_and_predict(*args, **kwargs)
 
+    def predict(self, *args, **kwargs) -> list:
+        """Boxes of the stock head, all of the priors that it starts with.
+
+        Another thread may change the anchors in the meantime.
+        """
+        # A shallow copy: the same parameters, and the priors of now.
+        return super(MetaHeadMixin, copy.copy(self)).predict(*args, **kwargs)
+
     def _jitter(self) -> AbstractContextManager:
         if not self.training:
             return nullcontext()
@@ -381,11 +390,14 @@ class MetaHeadMixin(LevelOutputs):
         """
         self.check_prior_generator(priors)
         priors.standard_boxes = self.prior_generator.standard_boxes
-        self.prior_generator = priors
         # Stock heads keep a copy, of one level or of all.
         numbers = priors.num_base_priors
         several = isinstance(self.num_base_priors, list)
-        self.num_base_priors = numbers if several else numbers[0]
+        # At once, for threads that predict: see predict().
+        vars(self).update(
+            prior_generator=priors,
+            num_base_priors=numbers if several else numbers[0],
+        )
 
     def _load_from_state_dict(
         self, state_dict: dict, prefix: str, *args

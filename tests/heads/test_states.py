@@ -1,0 +1,207 @@
+"""No stale and no mixed result, whatever is done with a model.
+
+Copies, other processes, devices and dtypes, averages, wrappers and compiled
+forms have the anchors of now.
+"""
+
+import copy
+import pickle
+import threading
+
+import pytest
+import torch
+from families import build, every_head, features
+from mmdet.structures import DetDataSample
+from mmengine.config import ConfigDict
+from mmengine.model import ExponentialMovingAverage
+from torch.nn.parallel import DistributedDataParallel
+
+from mmdet_metaanchor import customize_anchors
+from mmdet_metaanchor.anchors.customize import list_shapes
+
+
+@pytest.fixture(scope='module')
+def process_group(tmp_path_factory):
+    """One process, for DDP."""
+    file = tmp_path_factory.mktemp('group') / 'file'
+    torch.distributed.init_process_group(
+        'gloo', init_method=f'file://{file}', rank=0, world_size=1
+    )
+    yield
+    torch.distributed.destroy_process_group()
+
+
+def averaged(head):
+    average = ExponentialMovingAverage(head)
+    average.update_parameters(head)
+    return average.module
+
+
+def moved(head):
+    """To another device and back; 'meta' holds no numbers."""
+    state = head.state_dict()
+    head.to('meta').to_empty(device='cpu')
+    head.load_state_dict(state)
+    return head
+
+
+# What is done with a head, and the head in what it gives.
+STATES = {
+    'deep copy': copy.deepcopy,
+    'pickled': lambda head: pickle.loads(pickle.dumps(head)),
+    'double': lambda head: copy.deepcopy(head).double(),
+    'moved': moved,
+    'average': averaged,
+    'DDP': lambda head: DistributedDataParallel(head).module,
+    'training and back': lambda head: head.train().eval(),
+}
+
+
+def other_shapes(head, factor):
+    return [
+        [(w * factor, h / factor) for w, h in level][:2]
+        for level in list_shapes(head.prior_generator)
+    ]
+
+
+def outputs(call, name):
+    """Of a fixed input, all branches and levels in one row."""
+    torch.manual_seed(1)
+    head = getattr(call, '__self__', call)
+    feats = [feat.to(next(head.parameters())) for feat in features(name)]
+    with torch.no_grad():
+        return torch.cat(
+            [level.flatten() for branch in call(feats) for level in branch]
+        )
+
+
+def near(some, other):
+    return some.shape == other.shape and torch.allclose(
+        some.double(), other.double(), atol=1e-3, rtol=1e-4
+    )
+
+
+@every_head
+@pytest.mark.parametrize('state', STATES)
+def test_anchors_changed_before_and_after(name, state, process_group):
+    head = build(name)
+    wanted = {}
+    for factor in (1.2, 0.9):
+        customize_anchors(head, other_shapes(build(name), factor))
+        wanted[factor] = outputs(head, name)
+    assert not near(*wanted.values())
+
+    customize_anchors(head, other_shapes(build(name), 1.2))
+    other = STATES[state](head)
+    assert near(outputs(other, name), wanted[1.2])
+    customize_anchors(other, other_shapes(build(name), 0.9))
+    assert near(outputs(other, name), wanted[0.9])
+    if state in ('deep copy', 'pickled', 'double', 'average'):
+        # What happens to a copy leaves the original alone.
+        assert near(outputs(head, name), wanted[1.2])
+
+
+@every_head
+def test_inference_mode(name):
+    head = build(name)
+    with torch.inference_mode():
+        before = outputs(head, name)
+        customize_anchors(head, other_shapes(head, 1.2))
+        within = outputs(head, name)
+    after = outputs(head, name)
+    assert torch.equal(within, after)
+    assert not near(before, after)
+    # What was used in inference mode can be trained.
+    head.train()
+    sum(
+        level.sum() for branch in head(features(name)) for level in branch
+    ).backward()
+
+
+@every_head
+def test_compiled(name):
+    head = build(name)
+    # 'eager': the tracing is in question, not the code that it ends in.
+    compiled = torch.compile(head, backend='eager')
+    for factor in (1.2, 0.9, 1.2):
+        customize_anchors(head, other_shapes(build(name), factor))
+        feats = features(name)
+        with torch.no_grad():
+            wanted, got = head(feats), compiled(feats)
+        for ours, theirs in zip(got, wanted, strict=True):
+            for a, b in zip(ours, theirs, strict=True):
+                torch.testing.assert_close(a, b)
+
+
+@pytest.fixture
+def detecting():
+    """A head that predicts, and what it finds in fixed features."""
+
+    def detecting(name):
+        head = build(name)
+        head.test_cfg = ConfigDict(
+            nms_pre=100,
+            score_thr=0.0,
+            conf_thr=0.0,
+            min_bbox_size=0,
+            nms=dict(type='nms', iou_threshold=0.9),
+            max_per_img=20,
+        )
+        feats = features(name, images=1)
+        meta = dict(img_shape=(96, 128), scale_factor=(1.0, 1.0))
+
+        @torch.no_grad()
+        def detect():
+            (found,) = head.predict(feats, [DetDataSample(metainfo=meta)])
+            return torch.cat([found.bboxes, found.scores[:, None]], dim=1)
+
+        return head, detect
+
+    return detecting
+
+
+@every_head
+def test_anchors_changed_in_the_middle_of_a_prediction(name, detecting):
+    """Outputs are of the old anchors, and so are the boxes they move."""
+    head, detect = detecting(name)
+    old, new = (other_shapes(head, factor) for factor in (1.2, 0.9))
+    wanted = []
+    for shapes in (new, old):
+        customize_anchors(head, shapes)
+        wanted.append(detect())
+    handle = head.register_forward_hook(
+        lambda *_: customize_anchors(head, new)
+    )
+    first = detect()
+    handle.remove()
+    assert torch.equal(first, wanted[1])
+    assert torch.equal(detect(), wanted[0])
+    assert not torch.equal(*wanted)
+
+
+def test_anchors_changed_by_another_thread(detecting):
+    head, detect = detecting('SSD')  # the number of anchors changes, too
+    sets = [list_shapes(head.prior_generator), other_shapes(head, 0.9)]
+    wanted = []
+    for shapes in sets:
+        customize_anchors(head, shapes)
+        wanted.append(detect())
+    done = threading.Event()
+
+    def change():
+        while not done.is_set():
+            for shapes in sets:
+                customize_anchors(head, shapes)
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        found = [detect() for _ in range(100)]
+    finally:
+        done.set()
+        thread.join()
+    kinds = [
+        [torch.equal(one, other) for other in wanted].index(True)
+        for one in found
+    ]
+    assert set(kinds) <= {0, 1}
