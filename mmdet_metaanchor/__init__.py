@@ -38,6 +38,7 @@ from .published.losses import ObjectnessLoss
 from .published.multibox import MultiBoxAnchorGenerator
 from .published.ssd_head import RepairedSSDHead
 from .runtime.checkpoints import read_checkpoints_of_mmengine
+from .runtime.finite_steps import FiniteOptimWrapper
 
 read_checkpoints_of_mmengine()
 
@@ -47,6 +48,7 @@ __all__ = [
     'DeltaXYWHVarianceBBoxCoder',
     'DirectLocationBBoxCoder',
     'FasterRCNNAssigner',
+    'FiniteOptimWrapper',
     'MetaAnchorGenerator',
     'MetaHeadMixin',
     'MetaRPNHead',

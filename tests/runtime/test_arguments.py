@@ -2,13 +2,14 @@
 
 import pytest
 from mmdet.registry import MODELS, TASK_UTILS
+from mmengine.registry import OPTIM_WRAPPERS
 
 import mmdet_metaanchor
 from mmdet_metaanchor.runtime.arguments import accepted, known_arguments
 
 REGISTERED = [
     (registry, name)
-    for registry in (MODELS, TASK_UTILS)
+    for registry in (MODELS, TASK_UTILS, OPTIM_WRAPPERS)
     for name, module in registry.module_dict.items()
     if module.__module__.startswith(mmdet_metaanchor.__name__ + '.')
 ]
