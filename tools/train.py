@@ -2,6 +2,7 @@
 
 import argparse
 
+from mmdet_metaanchor.runtime.checkpoints import check_fits
 from mmdet_metaanchor.runtime.command_line import (
     add_common_arguments,
     load_config,
@@ -50,7 +51,12 @@ def main() -> None:
             cfg.resume = True
             # None: MMEngine looks for the latest one in the work dir.
             cfg.load_from = None if args.resume == 'auto' else args.resume
-    build_runner(cfg).train()
+    runner = build_runner(cfg)
+    with one_line_errors():
+        # MMEngine would load what fits, and log the rest.
+        if cfg.get('load_from'):
+            check_fits(runner, cfg.load_from, whole=cfg.get('resume', False))
+    runner.train()
 
 
 if __name__ == '__main__':

@@ -1,8 +1,13 @@
 """Reading checkpoints: those of MMEngine, under every PyTorch."""
 
+import copy
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import wraps
+from contextlib import (
+    AbstractContextManager,
+    contextmanager,
+    nullcontext,
+)
+from functools import partial, wraps
 from pathlib import Path
 from pickle import UnpicklingError
 from urllib.error import URLError
@@ -12,14 +17,17 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
-from mmengine.runner import Runner, load_checkpoint
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
 from mmengine.runner.checkpoint import (
     CheckpointLoader,
     load_from_http,
     load_from_local,
+    load_state_dict,
 )
 from mmengine.utils import digit_version
 from torch import nn
+from torch.hub import load_state_dict_from_url
 
 
 def read_checkpoints_of_mmengine() -> None:
@@ -44,10 +52,17 @@ def read_checkpoints_of_mmengine() -> None:
 def _with_names_of_log(load: Callable) -> Callable:
     @wraps(load)
     def load_with_names(*args, **kwargs) -> dict:
-        with torch.serialization.safe_globals(names_of_log()):
+        with names_allowed():
             return load(*args, **kwargs)
 
     return load_with_names
+
+
+def names_allowed() -> AbstractContextManager:
+    """Allow what MMEngine's training log names, where PyTorch asks."""
+    if digit_version(torch.__version__) < digit_version('2.6'):
+        return nullcontext()
+    return torch.serialization.safe_globals(names_of_log())
 
 
 def names_of_log() -> list[tuple]:
@@ -95,6 +110,61 @@ def last_checkpoint(folder: Path) -> Path:
     return folder / Path(marker.read_text().strip()).name
 
 
+def read_checkpoint(checkpoint: str) -> dict:
+    """What a checkpoint holds, on the CPU.
+
+    Since PyTorch 2.6, nothing in it is executed: MMEngine reads with
+    ``weights_only=False`` what cannot be read without. Only files and
+    http(s) URLs are read so; the others that MMEngine knows, as it reads them.
+
+    Args:
+        checkpoint (str): Name of the file, or a URL that MMEngine knows.
+
+    Returns:
+        dict: ``state_dict``, of one process, and what else is in it.
+
+    Raises:
+        FileNotFoundError: It does not exist.
+        ValueError: It is no checkpoint, not a whole one, or one that holds
+            more than numbers, and would have to be executed.
+    """
+    read = partial(CheckpointLoader.load_checkpoint, logger='silent')
+    if digit_version(torch.__version__) >= digit_version('2.6'):
+        if checkpoint.startswith(('http://', 'https://')):
+            read = partial(load_state_dict_from_url, weights_only=True)
+        elif '://' not in checkpoint:
+            read = partial(torch.load, weights_only=True)
+    try:
+        with names_allowed():
+            content = read(checkpoint, map_location='cpu')
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f'checkpoint {checkpoint} does not exist'
+        ) from None
+    except URLError as error:
+        raise FileNotFoundError(f'{checkpoint}: {error}') from None
+    except UnpicklingError:
+        raise ValueError(
+            f'{checkpoint} is no checkpoint, or holds more than numbers: to '
+            'read it would be to execute it'
+        ) from None
+    except (EOFError, KeyError, RuntimeError) as error:
+        raise ValueError(
+            f'{checkpoint} is no checkpoint, or not a whole one '
+            f'({" ".join(str(error).split())[:100]})'
+        ) from None
+    if not isinstance(content, dict):
+        raise ValueError(
+            f'{checkpoint} holds a {type(content).__name__}, no weights'
+        )
+    state = content.get('state_dict', content)
+    # As MMEngine does, for what DataParallel wrote.
+    state = {
+        key.removeprefix('module.'): value for key, value in state.items()
+    }
+    return dict(content, state_dict=state)
+
+
 def load_detector(cfg: Config, checkpoint: str) -> tuple[nn.Module, dict]:
     """Detector of a config with the weights of a checkpoint, on the CPU.
 
@@ -111,9 +181,10 @@ def load_detector(cfg: Config, checkpoint: str) -> tuple[nn.Module, dict]:
         ValueError: It is of another model.
     """
     model = MODELS.build(cfg.model)
+    content = read_checkpoint(checkpoint)
     with fitting(checkpoint, model):
-        content = load_checkpoint(
-            model, checkpoint, 'cpu', strict=True, logger='silent'
+        load_state_dict(
+            model, content['state_dict'], strict=True, logger='silent'
         )
     meta = content.get('meta', {}).get('dataset_meta', {})
     return model.eval(), dict(dataset_meta=meta)
@@ -121,15 +192,9 @@ def load_detector(cfg: Config, checkpoint: str) -> tuple[nn.Module, dict]:
 
 @contextmanager
 def fitting(checkpoint: str, model: nn.Module) -> Iterator[None]:
-    """Say in one line that a checkpoint is missing or of another model."""
+    """Say in one line that a checkpoint is of another model."""
     try:
         yield
-    except FileNotFoundError:
-        raise FileNotFoundError(
-            f'checkpoint {checkpoint} does not exist'
-        ) from None
-    except URLError as error:
-        raise FileNotFoundError(f'{checkpoint}: {error}') from None
     except RuntimeError as error:
         # A two-stage detector has several heads.
         head = getattr(model, 'bbox_head', model)
@@ -137,6 +202,37 @@ def fitting(checkpoint: str, model: nn.Module) -> Iterator[None]:
             f'{checkpoint} does not fit the {type(head).__name__} of the '
             f'config: {" ".join(str(error).split())}'
         ) from None
+
+
+def check_fits(runner: Runner, checkpoint: str, whole: bool) -> None:
+    """Refuse a checkpoint of which MMEngine would load only what fits.
+
+    Done before a training reads its data. The runner's model stays as it is.
+
+    Args:
+        runner (Runner): Runner of the training.
+        checkpoint (str): Name of the file, or a URL that MMEngine knows.
+        whole (bool): Whether the checkpoint has to hold everything that the
+            model does, too, as it has to for a training to go on.
+
+    Raises:
+        FileNotFoundError: It does not exist.
+        ValueError: It is no checkpoint, or of another model.
+    """
+    model = (
+        runner.model.module if is_model_wrapper(runner.model) else runner.model
+    )
+    state = read_checkpoint(checkpoint)['state_dict']
+    with fitting(checkpoint, model):
+        missing, unknown = copy.deepcopy(model).load_state_dict(
+            state, strict=False
+        )
+        if unknown or (whole and missing):
+            names = unknown or missing
+            raise RuntimeError(
+                f'it {"has" if unknown else "lacks"} {", ".join(names[:3])}'
+                f'{" and more" * (len(names) > 3)}'
+            )
 
 
 def load_strictly(runner: Runner, checkpoint: str) -> None:
@@ -150,9 +246,13 @@ def load_strictly(runner: Runner, checkpoint: str) -> None:
         FileNotFoundError: It does not exist.
         ValueError: It is of another model, e.g. a stock RetinaNet.
     """
+    content = read_checkpoint(checkpoint)
     with fitting(checkpoint, runner.model):
-        load_checkpoint(
-            runner.model, checkpoint, 'cpu', strict=True, logger=runner.logger
+        load_state_dict(
+            runner.model,
+            content['state_dict'],
+            strict=True,
+            logger=runner.logger,
         )
     # Else the test would load what the config says.
     runner._has_loaded = True

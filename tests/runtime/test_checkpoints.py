@@ -119,7 +119,10 @@ def download(monkeypatch, checkpoint):
             raise HTTPError(url, 404, 'Not Found', None, None)
         return torch.load(checkpoint)
 
-    monkeypatch.setattr('mmengine.runner.checkpoint.load_url', load_url)
+    monkeypatch.setattr(
+        'mmdet_metaanchor.runtime.checkpoints.load_state_dict_from_url',
+        load_url,
+    )
 
 
 def test_detector_of_a_url(tiny, checkpoint, download):

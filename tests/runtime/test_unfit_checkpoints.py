@@ -1,0 +1,133 @@
+"""Checkpoints that do not fit, are broken, or hold code, are refused."""
+
+import copy
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmdet_metaanchor.runtime.checkpoints import (
+    check_fits,
+    load_detector,
+    load_strictly,
+)
+from mmdet_metaanchor.runtime.runner import build_runner
+
+
+class Executed:
+    """Leaves a file behind where it is unpickled."""
+
+    def __init__(self, trace):
+        self.trace = trace
+
+    def __reduce__(self):
+        return Path.touch, (self.trace,)
+
+
+def cut_in_two(path):
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+@pytest.mark.parametrize(
+    ('write', 'message'),
+    [
+        (lambda path, _: path.write_text('hello'), 'no checkpoint, or not a'),
+        (lambda path, _: path.touch(), 'no checkpoint, or not a whole one'),
+        (lambda path, _: torch.save([1], path), 'holds a list, no weights'),
+        (
+            lambda path, trace: torch.save(dict(a=Executed(trace)), path),
+            'to read it would be to execute it',
+        ),
+        (
+            lambda path, trace: path.write_bytes(
+                pickle.dumps(Executed(trace))
+            ),
+            'to read it would be to execute it',
+        ),
+    ],
+    ids=['text', 'empty', 'list', 'code', 'pickle'],
+)
+@pytest.mark.parametrize('read', [load_detector, load_strictly, check_fits])
+def test_what_is_no_checkpoint_is_refused_and_not_executed(
+    tiny, tmp_path, write, message, read
+):
+    path, trace = tmp_path / 'some.pth', tmp_path / 'executed'
+    write(path, trace)
+    of = tiny if read is load_detector else build_runner(tiny)
+    with pytest.raises(ValueError, match=f'some.pth .*{message}'):
+        read(
+            of, str(path), **(dict(whole=False) if read is check_fits else {})
+        )
+    assert not trace.exists()
+
+
+def test_half_a_checkpoint_is_refused(tiny, checkpoint, tmp_path):
+    path = tmp_path / 'half.pth'
+    path.write_bytes(Path(checkpoint).read_bytes())
+    cut_in_two(path)
+    with pytest.raises(ValueError, match='half.pth .* not a whole one'):
+        load_detector(tiny, str(path))
+
+
+def test_a_trap_would_be_sprung_without_us(tmp_path):
+    """The trap of the tests above works: PyTorch without its list."""
+    path, trace = tmp_path / 'some.pth', tmp_path / 'executed'
+    torch.save(dict(a=Executed(trace)), path)
+    torch.load(path, weights_only=False)
+    assert trace.exists()
+
+
+STOCK_ANCHORS = dict(
+    type='AnchorGenerator',
+    octave_base_scale=4,
+    scales_per_octave=3,
+    ratios=[0.5, 1.0, 2.0],
+    strides=[8, 16, 32, 64, 128],
+)
+OTHERS = {
+    'classes': (dict(num_classes=5), 'size mismatch for bbox_head.retina_cls'),
+    'channels': (dict(feat_channels=12), 'size mismatch for bbox_head'),
+    'hidden size': (
+        dict(anchor_function=dict(hidden_channels=16)),
+        'size mismatch for bbox_head.retina_cls.code_layer.weight',
+    ),
+    'rank': (dict(anchor_function=dict(rank=3)), 'rank 8 .* config says 3'),
+    'detector': (
+        dict(type='RetinaHead', anchor_generator=STOCK_ANCHORS),
+        'has bbox_head.box_form|has bbox_head.standard_boxes',
+    ),
+}
+
+
+@pytest.mark.parametrize('other', OTHERS)
+@pytest.mark.parametrize('whole', [False, True])
+def test_a_training_starts_from_no_other_model(tiny, checkpoint, other, whole):
+    """MMEngine would load what fits, and log the rest."""
+    changes, message = OTHERS[other]
+    tiny.model.bbox_head.update(changes)
+    runner = build_runner(tiny)
+    before = copy.deepcopy(runner.model.state_dict())
+    with pytest.raises(ValueError, match=message):
+        check_fits(runner, checkpoint, whole)
+    for key, value in runner.model.state_dict().items():
+        torch.testing.assert_close(value, before[key], equal_nan=True)
+
+
+def test_what_a_checkpoint_lacks_is_trained_from_the_start(
+    tiny, checkpoint, tmp_path
+):
+    """Of a detector of other classes, say, all but its last layers."""
+    content = torch.load(checkpoint, weights_only=True)
+    content['state_dict'] = {
+        key: value
+        for key, value in content['state_dict'].items()
+        if 'retina_cls' not in key
+    }
+    path = str(tmp_path / 'part.pth')
+    torch.save(content, path)
+    runner = build_runner(tiny)
+    check_fits(runner, path, whole=False)
+    with pytest.raises(ValueError, match='lacks bbox_head.retina_cls'):
+        check_fits(runner, path, whole=True)
