@@ -1,7 +1,7 @@
 # Training of small detectors from scratch.
 _base_ = 'mmdet::_base_/default_runtime.py'
 optim_wrapper = dict(
-    type='FiniteOptimWrapper',
+    type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
     clip_grad=dict(max_norm=10),
 )

@@ -215,6 +215,9 @@ def test_resume_of_a_config_that_loads_a_checkpoint(
     monkeypatch.setattr(
         'mmdet_metaanchor.runtime.runner.build_runner', build_runner
     )
+    monkeypatch.setattr(
+        'mmdet_metaanchor.runtime.checkpoints.check_fits', Mock()
+    )
     monkeypatch.setattr(sys, 'argv', ['train.py', str(config), *options])
     runpy.run_path(str(ROOT / 'tools' / 'train.py'), run_name='__main__')
     (cfg,) = build_runner.call_args.args

@@ -77,6 +77,6 @@ def test_one_hidden_layer_of_all_levels(load_config, family):
     sizes = [
         sum(p.numel() for p in head.parameters()) for head in (plain, shared)
     ]
-    # W11 (128, 2), c and U (8, 128) of all generators but one are gone.
+    # W11 (128, 2) and U (8, 128) of all generators but one are gone.
     spared = len(plain.anchor_functions()) - 1
-    assert sizes[0] - sizes[1] == spared * (128 * 3 + 8 * 128)
+    assert sizes[0] - sizes[1] == spared * (128 * 2 + 8 * 128)
