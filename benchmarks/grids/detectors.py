@@ -145,11 +145,21 @@ for _data, _family in jittered:
             _data, _family, 'meta', anchor_generator=dict(jitter=0)
         ),
     )
-# Whether the rule of YOLOv3 needs longer.
-for _kind in ('stock', 'published'):
-    variants[f'digits-yolov3-{_kind}-x2'] = dict(
-        variants[f'digits-yolov3-{_kind}'],
-        settings=_settings('digits', 'yolov3', _kind, times=2),
+# Whether the rule of YOLOv3, or jitter on plates, needs longer.
+for _detector in (
+    'digits-yolov3-stock',
+    'digits-yolov3-published',
+    'plates-ssd-stock',
+    'plates-ssd-meta',
+    'plates-ssd-nojitter',
+):
+    _data, _family, _kind = _detector.split('-')
+    _head = (
+        dict(anchor_generator=dict(jitter=0)) if _kind == 'nojitter' else {}
+    )
+    variants[f'{_detector}-x2'] = dict(
+        variants[_detector],
+        settings=_settings(_data, _family, _kind, times=2, **_head),
     )
 # Stock checkpoints as MetaAnchor, without training.
 for _name in families:
@@ -168,22 +178,26 @@ labels = dict(
 )
 
 
-def _table(name, metric, title):
+def _table(name, metric, title, longer=()):
     """Rows of families; the same MetaAnchor checkpoint under all anchors."""
+    rows = {labels[family]: (family, '') for family in families}
+    rows.pop(labels['rpn'])
+    for family in longer:
+        label = f'{labels[family]}, {2 * epochs[name][family]} epochs'
+        rows[label] = family, '-x2'
     return dict(
         title=title,
         columns=['stock', 'MetaAnchor', 'with 5x5', 'clustered'],
         rows=[
             [
-                labels[family],
-                [f'{name}-{family}-stock', name, 'trained', metric],
+                label,
+                [f'{name}-{family}-stock{end}', name, 'trained', metric],
                 *(
-                    [f'{name}-{family}-meta', name, anchors, metric]
+                    [f'{name}-{family}-meta{end}', name, anchors, metric]
                     for anchors in chosen
                 ),
             ]
-            for family in labels
-            if family != 'rpn'
+            for label, (family, end) in rows.items()
         ],
         versus='column',
         check=['SSD', 'MetaAnchor'],
@@ -259,17 +273,25 @@ tables = dict(
         columns=['none', 'jitter 0.5'],
         rows=[
             [
-                f'{data}: {labels[family]}, {name}',
+                f'{data}: {labels[family]}, '
+                f'{epochs[data][family] * times} epochs, {name}',
                 *(
-                    [f'{data}-{family}-{kind}', data, test]
+                    [
+                        f'{data}-{family}-{kind}' + '-x2' * (times > 1),
+                        data,
+                        test,
+                    ]
                     for kind in ('nojitter', 'meta')
                 ),
             ]
-            for data, family in jittered
+            for data, family, times in (
+                *((*one, 1) for one in jittered),
+                ('plates', 'ssd', 2),
+            )
             for test, name in chosen.items()
         ],
         versus='column',
-        check=['digits: SSD, as trained', 'jitter 0.5'],
+        check=['digits: SSD, 12 epochs, as trained', 'jitter 0.5'],
     ),
     imported=dict(
         title='Stock checkpoints of the digits as MetaAnchor, mAP '
@@ -294,7 +316,7 @@ tables = dict(
         versus='column',
         check=['SSD', 'clustered'],
     ),
-    plates=_table('plates', 'mAP', 'mAP on photographs of plates'),
+    plates=_table('plates', 'mAP', 'mAP on photographs of plates', ['ssd']),
     plates_50=_table('plates', 'mAP_50', 'AP50 on photographs of plates'),
     plates_rpn=_recall(
         'plates', 'RPN on photographs of plates: average recall'
