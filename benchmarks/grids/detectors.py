@@ -70,14 +70,8 @@ clusters = dict(
 )
 
 
-def _settings(name, family, kind, times=1, **head):
-    number = times * epochs[name][family]
-    # Each is one of several trainings that share the cores.
-    loader = dict(num_workers=1)
-    settings = dict(
-        train_dataloader=loader,
-        val_dataloader=loader,
-        test_dataloader=loader,
+def _schedule(number):
+    return dict(
         train_cfg=dict(max_epochs=number, val_begin=number + 1),  # no val
         param_scheduler=[
             dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=50),
@@ -87,6 +81,17 @@ def _settings(name, family, kind, times=1, **head):
                 convert_to_iter_based=True,
             ),
         ],
+    )
+
+
+def _settings(name, family, kind, **head):
+    # Each is one of several trainings that share the cores.
+    loader = dict(num_workers=1)
+    settings = dict(
+        train_dataloader=loader,
+        val_dataloader=loader,
+        test_dataloader=loader,
+        **_schedule(epochs[name][family]),
     )
     model = {}
     if head:
@@ -153,13 +158,13 @@ for _detector in (
     'plates-ssd-meta',
     'plates-ssd-nojitter',
 ):
-    _data, _family, _kind = _detector.split('-')
-    _head = (
-        dict(anchor_generator=dict(jitter=0)) if _kind == 'nojitter' else {}
-    )
+    _data, _family, _ = _detector.split('-')
+    _variant = variants[_detector]
     variants[f'{_detector}-x2'] = dict(
-        variants[_detector],
-        settings=_settings(_data, _family, _kind, times=2, **_head),
+        _variant,
+        settings=dict(
+            _variant['settings'], **_schedule(2 * epochs[_data][_family])
+        ),
     )
 # Stock checkpoints as MetaAnchor, without training.
 for _name in families:
@@ -178,13 +183,20 @@ labels = dict(
 )
 
 
+def _length(name, family, times):
+    """Label of a training that is that many times as long, and its ending."""
+    ending = f'-x{times}' if times > 1 else ''
+    return f'{epochs[name][family] * times} epochs', ending
+
+
 def _table(name, metric, title, longer=()):
     """Rows of families; the same MetaAnchor checkpoint under all anchors."""
-    rows = {labels[family]: (family, '') for family in families}
-    rows.pop(labels['rpn'])
+    rows = [
+        (labels[family], family, '') for family in families if family != 'rpn'
+    ]
     for family in longer:
-        label = f'{labels[family]}, {2 * epochs[name][family]} epochs'
-        rows[label] = family, '-x2'
+        label, end = _length(name, family, 2)
+        rows.append((f'{labels[family]}, {label}', family, end))
     return dict(
         title=title,
         columns=['stock', 'MetaAnchor', 'with 5x5', 'clustered'],
@@ -197,7 +209,7 @@ def _table(name, metric, title, longer=()):
                     for anchors in chosen
                 ),
             ]
-            for label, (family, end) in rows.items()
+            for label, family, end in rows
         ],
         versus='column',
         check=['SSD', 'MetaAnchor'],
@@ -234,10 +246,10 @@ tables = dict(
         columns=['GridAssigner', 'YOLOv3Assigner'],
         rows=[
             [
-                f'{label}, {epochs["digits"]["yolov3"] * times} epochs',
+                f'{label}, {length}',
                 *(
                     [
-                        f'digits-yolov3-{kind}' + f'-x{times}' * (times > 1),
+                        f'digits-yolov3-{kind}{end}',
                         'digits',
                         'trained',
                         metric,
@@ -246,7 +258,9 @@ tables = dict(
                 ),
             ]
             for label, metric in (('mAP', 'mAP'), ('AP50', 'mAP_50'))
-            for times in (1, 2)
+            for length, end in (
+                _length('digits', 'yolov3', times) for times in (1, 2)
+            )
         ],
         versus='column',
         check=['mAP, 18 epochs', 'YOLOv3Assigner'],
@@ -273,14 +287,9 @@ tables = dict(
         columns=['none', 'jitter 0.5'],
         rows=[
             [
-                f'{data}: {labels[family]}, '
-                f'{epochs[data][family] * times} epochs, {name}',
+                f'{data}: {labels[family]}, {length}, {name}',
                 *(
-                    [
-                        f'{data}-{family}-{kind}' + '-x2' * (times > 1),
-                        data,
-                        test,
-                    ]
+                    [f'{data}-{family}-{kind}{end}', data, test]
                     for kind in ('nojitter', 'meta')
                 ),
             ]
@@ -288,6 +297,7 @@ tables = dict(
                 *((*one, 1) for one in jittered),
                 ('plates', 'ssd', 2),
             )
+            for length, end in [_length(data, family, times)]
             for test, name in chosen.items()
         ],
         versus='column',
