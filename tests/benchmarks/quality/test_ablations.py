@@ -14,9 +14,7 @@ def pair():
     """The plain generator, and another one with its weights."""
 
     def build(**settings):
-        size = dict(
-            in_channels=4, out_channels=2, hidden_channels=6, bias=False
-        )
+        size = dict(in_channels=4, out_channels=2, hidden_channels=6)
         plain = MODELS.build(dict(type='AnchorFunctionGenerator', **size))
         other = MODELS.build(
             dict(type='RecodedAnchorFunctionGenerator', **size, **settings)
