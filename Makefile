@@ -35,8 +35,10 @@ lint: env
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 
+# A process for each core, each of one thread: threads would wait for cores.
 test: lint
-	$(VENV)/bin/python -m pytest
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest \
+		-n auto --maxprocesses 8 --dist loadfile
 
 clean:
 	rm -rf $(VENV_onedl) $(VENV_openmmlab) build dist *.egg-info

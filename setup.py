@@ -25,7 +25,7 @@ EXTRAS = {
     # tools/search_anchors.py is faster with it.
     'search': ['faster-coco-eval'],
     # Another ruff would format otherwise.
-    'test': ['pytest', 'hypothesis', 'ruff==0.17.6'],
+    'test': ['pytest', 'pytest-xdist', 'hypothesis', 'ruff==0.17.6'],
 }
 
 
