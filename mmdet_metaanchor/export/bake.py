@@ -144,7 +144,9 @@ def _shift_of(
 def _weights(
     functions: AnchorFunctionGenerator, codes: Tensor
 ) -> tuple[Tensor, Tensor]:
-    weight, bias = functions.split(functions.generate(codes))
+    weight, bias = functions.as_convolution(
+        *functions.kernels_and_biases(codes)
+    )
     return weight.clone(), bias.clone()
 
 

@@ -1,6 +1,6 @@
 """AnchorFunctionGenerator: a convolution that the codes of priors decide."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..runtime.arguments import known_arguments
 from .anchor_weights import AnchorWeights, without_autocast
+from .memo import Memo
 
 FORMS = ('cheaper', 'weights', 'mixture')
 
@@ -24,6 +25,33 @@ class Basis(NamedTuple):
 
     maps: Tensor
     pooled: Tensor | None
+
+
+class Distinct(NamedTuple):
+    """Codes of the levels without repeats.
+
+    ``codes``, (n, 2), are those of every level that differs from the ones
+    before it, ``numbers`` of each; ``index`` says which of these a level has.
+    """
+
+    codes: Tensor
+    numbers: list[int]
+    index: list[int]
+
+    def parts(self, *wholes: Tensor) -> list[tuple[Tensor, ...]]:
+        """Of tensors whose rows belong to the codes, those of every level.
+
+        They are views: to gather the rows of every level would copy all
+        weights, and their gradients once more.
+        """
+        if len(self.numbers) == 1:
+            return [wholes] * len(self.index)
+        parts = []
+        for whole in wholes:
+            rows = len(whole) // len(self.codes)
+            parts.append(whole.split([rows * n for n in self.numbers]))
+        parts = list(zip(*parts, strict=True))
+        return [parts[i] for i in self.index]
 
 
 @MODELS.register_module()
@@ -46,6 +74,12 @@ class AnchorFunctionGenerator(AnchorWeights):
     if they depend on it; against :math:`(1 + r)(K + A) P`. So it is the
     mixture, roughly, where A > r + 1.
 
+    Where no gradients are needed, what was generated is kept for the next
+    call (:class:`.Memo`), so that inference costs no more than stock's. It is
+    forgotten when parameters, buffers or codes change, at ``train()`` and
+    ``eval()`` and when the module moves. Only writes through ``.data`` between
+    two inferences, without one of these calls, go unnoticed.
+
     Args:
         *args: Arguments of :class:`AnchorWeights`.
         form (str): 'weights', 'mixture', or 'cheaper', the one of the two
@@ -61,6 +95,32 @@ class AnchorFunctionGenerator(AnchorWeights):
         if form not in FORMS:
             raise ValueError(f'form must be one of {FORMS}, got {form!r}')
         self.form = form
+        # Few, for generated weights are large: those, or maps and shares.
+        self._kept, self._levels = Memo(2), Memo()
+
+    def train(self, mode: bool = True) -> 'AnchorFunctionGenerator':
+        """As of any module; what was generated is forgotten."""
+        self._kept.clear()
+        return super().train(mode)
+
+    def _apply(self, *args, **kwargs) -> 'AnchorFunctionGenerator':
+        self._kept.clear()
+        return super()._apply(*args, **kwargs)
+
+    def _keep(self, compute: Callable, *codes: Tensor):
+        """What a method gives for codes, or gave, if it needs no gradients."""
+        if torch.is_grad_enabled():
+            return compute(*codes)
+        layers = [self.shared, self.code_layer, self.residual_layer]
+        if self.rank is not None:
+            layers.append(self.basis_layer)
+        inputs = [layer.weight for layer in layers]
+        inputs += [self.shared.bias, self.bends]
+        for code in codes:
+            inputs.append(self._trained_codes(code))
+            if self.output_map is not None:
+                inputs += self._scale_and_shift(code, self.shared.bias)
+        return self._kept(lambda: compute(*codes), compute.__name__, *inputs)
 
     def forward(
         self,
@@ -94,11 +154,11 @@ class AnchorFunctionGenerator(AnchorWeights):
                 self._convolve_per_image(feat, code)
                 for feat, code in zip(feats, codes, strict=True)
             ]
+        distinct = self._distinct(codes)
+        weights = distinct.parts(*self._keep(self._weights, distinct.codes))
         return [
-            _convolve(feat, *weights)
-            for feat, weights in zip(
-                feats, self._generate_levels(codes), strict=True
-            )
+            _convolve(feat, *weight)
+            for feat, weight in zip(feats, weights, strict=True)
         ]
 
     def prepare(
@@ -120,7 +180,7 @@ class AnchorFunctionGenerator(AnchorWeights):
             mixture = self._mixture_is_cheaper(feats, numbers)
         if not mixture:
             return feats
-        kernel, bias = self._basis()
+        kernel, bias = self._keep(self._basis)
         return [
             Basis(
                 _convolve(feat, kernel, bias),
@@ -152,7 +212,9 @@ class AnchorFunctionGenerator(AnchorWeights):
 
     def _basis(self) -> tuple[Tensor, Tensor]:
         """Kernels and biases of theta* and of V, (1 + r) * C of them."""
-        kernels, biases = self.split(self.residual_layer.weight.t())
+        kernels, biases = self.as_convolution(
+            *self.kernel_and_bias(self.residual_layer.weight.t())
+        )
         return (
             torch.cat([self.shared.weight, kernels]),
             torch.cat([self.shared.bias, biases]),
@@ -169,11 +231,10 @@ class AnchorFunctionGenerator(AnchorWeights):
                     for basis, code in zip(bases, codes, strict=True)
                 ]
             else:
-                known = {
-                    key: self._mixing(code)
-                    for key, code in _distinct(codes).items()
-                }
-                mixings = [known[str(code.tolist())] for code in codes]
+                distinct = self._distinct(codes)
+                mixings = distinct.parts(
+                    *self._keep(self._mixing, distinct.codes)
+                )
             return [
                 self._mix_level(basis.maps, *mixing)
                 for basis, mixing in zip(bases, mixings, strict=True)
@@ -181,25 +242,23 @@ class AnchorFunctionGenerator(AnchorWeights):
 
     def _mixing(
         self, codes: Tensor, pooled: Tensor | None = None
-    ) -> tuple[Tensor, list[Tensor] | None]:
+    ) -> tuple[Tensor, ...]:
         """Shares of the maps in a prior, (A, 1 + r), or (N, A, 1 + r).
 
-        With them, if there is an ``output_map``, scale and shift.
+        With them, if there is an ``output_map``, scale and shift, (A, C, 1).
         """
         shares = F.pad(self._hidden(codes, pooled), (1, 0), value=1.0)
         if self.output_map is None:
-            return shares, None
-        return shares, self._scale_and_shift(codes, shares)
+            return (shares,)
+        return shares, *self._scale_and_shift(codes, shares)
 
-    def _mix_level(
-        self, maps: Tensor, shares: Tensor, box: list[Tensor] | None
-    ) -> Tensor:
+    def _mix_level(self, maps: Tensor, shares: Tensor, *box: Tensor) -> Tensor:
         """Outputs of priors, (N, A * C, H, W)."""
         num_imgs, _, height, width = maps.shape
         channels = self.shared.out_channels
         shares = shares.to(maps.dtype).expand(num_imgs, -1, -1)
         out = shares @ maps.unflatten(1, (-1, channels)).flatten(2)
-        if box is not None:
+        if box:
             scale, shift = (part.to(maps.dtype) for part in box)
             out = torch.addcmul(
                 shift, out.unflatten(-1, (channels, height * width)), scale
@@ -215,33 +274,31 @@ class AnchorFunctionGenerator(AnchorWeights):
     def _convolve_per_image(self, feat: Tensor, codes: Tensor) -> Tensor:
         """One grouped convolution, a group per image; shapes as in forward."""
         num_imgs, _, height, width = feat.shape
-        theta = self.generate(codes, self._pool(feat))
-        weight, bias = self.split(theta.flatten(0, 1))
+        weight, bias = self.as_convolution(
+            *self.kernels_and_biases(codes, self._pool(feat))
+        )
         out = _convolve(
             feat.reshape(1, -1, height, width), weight, bias, groups=num_imgs
         )
         return out.reshape(num_imgs, -1, height, width)
 
-    def _generate_levels(
-        self, codes: Sequence[Tensor]
-    ) -> list[tuple[Tensor, Tensor]]:
-        """Kernel and bias of every level; equal levels share one copy."""
-        distinct = _distinct(codes)
-        numbers = [len(code) for code in distinct.values()]
-        theta = self.generate(torch.cat(list(distinct.values())))
-        # Parts are views: to gather the rows of every level would copy all
-        # weights, and their gradients once more.
-        parts = theta.split(numbers) if len(numbers) > 1 else [theta]
-        weights = {
-            key: self.split(part)
-            for key, part in zip(distinct, parts, strict=True)
-        }
-        return [weights[str(code.tolist())] for code in codes]
+    def _weights(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Kernel and bias of all of these priors."""
+        return self.as_convolution(*self.kernels_and_biases(codes))
 
+    def _distinct(self, codes: Sequence[Tensor]) -> Distinct:
+        """Codes of the levels, without those that are there already."""
 
-def _distinct(codes: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Codes of the levels that differ from each other, by their numbers."""
-    return {str(code.tolist()): code for code in codes}
+        def compute() -> Distinct:
+            levels = {str(code.tolist()): code for code in codes}
+            names = list(levels)
+            return Distinct(
+                torch.cat(list(levels.values())),
+                [len(code) for code in levels.values()],
+                [names.index(str(code.tolist())) for code in codes],
+            )
+
+        return self._levels(compute, *codes)
 
 
 def _convolve(

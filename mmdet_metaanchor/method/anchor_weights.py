@@ -10,6 +10,8 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from .memo import Memo
+
 
 class AnchorWeights(BaseModule):
     r"""Weights of a convolution, generated from the codes of priors.
@@ -123,6 +125,7 @@ class AnchorWeights(BaseModule):
         self.data_dependent = data_dependent
         self.output_map = output_map
         self.code_map = code_map
+        self._codes, self._boxes = Memo(), Memo()
         # theta*. A convolution of its own, so that the initialisation that
         # a stock head's init_cfg asks for its last layer reaches it.
         self.shared = nn.Conv2d(
@@ -155,43 +158,57 @@ class AnchorWeights(BaseModule):
             of a prior are its kernel (out_channels, in_channels, k, k),
             flattened, and then its bias (out_channels).
         """
+        return torch.cat(self.kernels_and_biases(codes, pooled), dim=-1)
+
+    def kernels_and_biases(
+        self, codes: Tensor, pooled: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The two parts of what :meth:`generate` gives, each by itself."""
         # Codes are logarithms of ratios of a few percent: bfloat16 merges
         # neighbours, so the generator stays out of autocast.
         with without_autocast(self.shared.weight.device.type):
             hidden = self._hidden(codes, pooled)
-            shared = torch.cat(
-                [self.shared.weight.flatten(), self.shared.bias]
-            )
-            theta = F.linear(
-                hidden,
-                self.residual_layer.weight.to(hidden),
-                shared.to(hidden),
+            shared = self.shared.weight.flatten(), self.shared.bias
+            residual = self.kernel_and_bias(self.residual_layer.weight.t())
+            kernel, bias = (
+                F.linear(hidden, part.t().to(hidden), start.to(hidden))
+                for part, start in zip(residual, shared, strict=True)
             )
         if self.output_map is None:
-            return theta
-        scale, shift = self._scale_and_shift(codes, theta)
-        # (..., A, out_channels, n): a kernel, flattened, or a bias
+            return kernel, bias
+        scale, shift = self._scale_and_shift(codes, kernel)
+        # (..., A, out_channels, n)
         kernel, bias = (
             part.unflatten(-1, (len(self.shared.bias), -1))
-            for part in self.kernel_and_bias(theta)
+            for part in (kernel, bias)
         )
-        parts = kernel * scale, bias * scale + shift
-        return torch.cat([part.flatten(-2) for part in parts], dim=-1)
+        return (kernel * scale).flatten(-2), (bias * scale + shift).flatten(-2)
 
     def _scale_and_shift(self, codes: Tensor, like: Tensor) -> list[Tensor]:
         """What ``output_map`` gives of the codes, each (A, C, 1)."""
-        return [part.to(like)[..., None] for part in self.output_map(codes)]
+        parts = self.output_map(codes)
+        return self._boxes(
+            lambda: [part.to(like)[..., None] for part in parts],
+            *parts,
+            like.dtype,
+            like.device,
+        )
+
+    def _trained_codes(self, codes: Tensor) -> Tensor:
+        """What ``code_map`` gives of the codes, where the weights are."""
+        weight = self.code_layer.weight
+        dtype = torch.promote_types(weight.dtype, torch.float32)
+        if self.code_map is not None:
+            codes = self.code_map(codes)
+        return self._codes(
+            lambda: codes.to(weight.device, dtype), codes, weight.device, dtype
+        )
 
     def _hidden(self, codes: Tensor, pooled: Tensor | None) -> Tensor:
         """What W2, or V, sees of the codes: (A, m or r), or (N, A, m or r)."""
-        weight = self.code_layer.weight
-        if self.code_map is not None:
-            codes = self.code_map(codes)
-        codes = codes.to(
-            weight.device, torch.promote_types(weight.dtype, torch.float32)
-        )
+        codes = self._trained_codes(codes)
         bends = self.bends.to(codes)
-        hidden = F.linear(codes, weight.to(codes), bends)
+        hidden = F.linear(codes, self.code_layer.weight.to(codes), bends)
         if self.data_dependent:
             weight = self.feature_layer.weight.to(codes)
             hidden = hidden + F.linear(pooled.to(codes), weight)[:, None]
@@ -210,9 +227,14 @@ class AnchorWeights(BaseModule):
             tuple[Tensor, Tensor]: Kernel (A * out_channels, in_channels, k,
             k) and bias (A * out_channels,).
         """
-        weight, bias = self.kernel_and_bias(theta)
+        return self.as_convolution(*self.kernel_and_bias(theta))
+
+    def as_convolution(
+        self, kernels: Tensor, biases: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What :meth:`split` gives, of the parts; any leading dimensions."""
         shape = self.shared.weight.shape[1:]
-        return weight.reshape(-1, *shape), bias.reshape(-1)
+        return kernels.reshape(-1, *shape), biases.reshape(-1)
 
     def kernel_and_bias(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """The two parts of (..., P) weights, each flattened."""

@@ -16,6 +16,7 @@ from ..runtime.arguments import known_arguments
 from .anchor_function import AnchorFunctionGenerator, Basis
 from .box_units import BoxUnits
 from .level_outputs import LevelOutputs
+from .memo import Memo
 from .prior_generator import MetaAnchorGenerator
 from .shape_range import (
     DIRECTIONS,
@@ -121,6 +122,7 @@ class MetaHeadMixin(LevelOutputs):
         self.anchor_function = anchor_function or {}
         self.box_function = box_function
         self._box_units = None
+        self._boxes, self._trained = Memo(), Memo()
         super().__init__(*args, **kwargs)
         self.box_map(torch.zeros(1, 2))  # refuses a coder that has none
         self.register_buffer(
@@ -188,6 +190,18 @@ class MetaHeadMixin(LevelOutputs):
             tuple[Tensor, Tensor]: Scale and shift of the outputs, each (A,
             4), by ``box_function``.
         """
+        trained = self.trained_codes(codes, level)
+        return self._boxes(
+            lambda: self._box_map(codes, trained),
+            codes,
+            trained,
+            self.box_function,
+            self.bbox_coder,
+        )
+
+    def _box_map(
+        self, codes: Tensor, trained: Tensor
+    ) -> tuple[Tensor, Tensor]:
         if self.box_function == 'published':
             ones = torch.ones(len(codes), 4)
             return ones, torch.zeros_like(ones)
@@ -195,7 +209,6 @@ class MetaHeadMixin(LevelOutputs):
             self._box_units = BoxUnits(self.bbox_coder)
         scale, shift = self._box_units(codes)
         if self.box_function == 'scaled':
-            trained = self.trained_codes(codes, level)
             _, shift = self._box_units(codes - trained)
         return scale, shift
 
@@ -203,8 +216,12 @@ class MetaHeadMixin(LevelOutputs):
         """Codes, (A, 2), or the nearest ones that were trained at a level."""
         if self.training or self.box_function == 'published':
             return codes
-        return nearest(
-            codes, range_of_level(self.shape_range, level).to(codes)
+        trained = self.shape_range
+        return self._trained(
+            lambda: nearest(codes, range_of_level(trained, level).to(codes)),
+            codes,
+            trained,
+            level,
         )
 
     def anchor_functions(self) -> dict[str, AnchorFunctionGenerator]:

@@ -10,6 +10,7 @@ from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor
 
 from ..runtime.arguments import known_arguments
+from .memo import Memo
 from .shape_range import reach
 from .shapes import (
     Shapes,
@@ -98,6 +99,7 @@ class MetaAnchorGenerator(AnchorGenerator):
                 f'give `priors` or `shapes`, not both: got priors={priors} '
                 f'and shapes={shapes}'
             )
+        self._codes, self._reaches = Memo(1), Memo(1)
         if priors is None and strides is None:
             raise ValueError('strides, in px, are needed without `priors`')
         #: The generator that the sizes come from, and its config, or None.
@@ -205,13 +207,19 @@ class MetaAnchorGenerator(AnchorGenerator):
         Returns:
             list[Tensor]: One (A, 2) float tensor per level, on the CPU:
             ``(log(h / AH), log(w / AW))`` in log-space. Equal shapes,
-            relative to the stride, have codes equal to the last bit.
+            relative to the stride, have codes equal to the last bit. They
+            are the same objects as long as the priors are.
         """
-        codes = [
-            (shapes.flip(1) / unit).log()
-            for shapes, unit in zip(self.base_shapes, self.units, strict=True)
-        ]
-        return without_rounding(codes)
+
+        def compute() -> list[Tensor]:
+            pairs = zip(self.base_shapes, self.units, strict=True)
+            return without_rounding(
+                [(shapes.flip(1) / unit).log() for shapes, unit in pairs]
+            )
+
+        return list(
+            self._codes(compute, *self.base_anchors, self.standard_boxes)
+        )
 
     def shape_range(self, jitter: bool = True) -> Tensor:
         """The shapes that training sees.
@@ -224,12 +232,14 @@ class MetaAnchorGenerator(AnchorGenerator):
             Tensor: (levels, 64), how far they reach, see
             :mod:`.shape_range`.
         """
-        reaches = torch.stack(
-            [reach(size_and_ratio(codes)) for codes in self.codes()]
+        codes = self.codes()
+        reaches = self._reaches(
+            lambda: torch.stack([reach(size_and_ratio(c)) for c in codes]),
+            *codes,
         )
-        if not jitter:
-            return reaches
         moves = self.jitter
+        if not (jitter and self._jitters()):
+            return reaches
         if isinstance(moves, Sequence):
             size, ratio = moves
             moved = torch.tensor([[size, ratio], [size, -ratio]])
@@ -255,6 +265,9 @@ class MetaAnchorGenerator(AnchorGenerator):
             progress (float): Share of the training that is over, which
                 decides whether the jitter is falling, see ``anneal``.
         """
+        if not self._jitters():
+            yield
+            return
         strength = 1.0
         if self.anneal:
             strength = min(1.0, max(0.0, (1 - progress) / self.anneal))
@@ -273,6 +286,12 @@ class MetaAnchorGenerator(AnchorGenerator):
             yield
         finally:
             self.base_anchors = at_rest
+
+    def _jitters(self) -> bool:
+        """Whether any prior moves in training."""
+        if isinstance(self.jitter, Sequence):
+            return any(self.jitter)
+        return self.jitter > 0
 
     def _draw(self, codes: Tensor) -> Tensor:
         """Random moves of codes, of the same shape, in log-space."""

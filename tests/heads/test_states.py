@@ -101,6 +101,77 @@ def test_anchors_changed_before_and_after(name, state, process_group):
         assert near(outputs(head, name), wanted[1.2])
 
 
+def step(head):
+    head.train()
+    optimizer = torch.optim.AdamW(head.parameters(), lr=0.1)
+    sum(
+        level.square().sum()
+        for branch in head(features(head.family))
+        for level in branch
+    ).backward()
+    optimizer.step()
+    head.eval()
+
+
+def swapped(head):
+    """As MMEngine's EMAHook does it, before the evaluation loop."""
+    head.train()
+    for param in head.parameters():
+        param.data.copy_(param.data * 1.5)
+    head.eval()
+
+
+@torch.no_grad()
+def written(head):
+    for param in head.parameters():
+        param.mul_(1.5)
+
+
+def loaded(head, **kwargs):
+    state = {k: v.clone() for k, v in build(head.family).state_dict().items()}
+    head.load_state_dict(state, **kwargs)
+
+
+def halved(head):
+    for param in head.parameters():
+        param.data *= 1 + 2**-9
+    head.bfloat16().float()
+
+
+# What is done to a head in place, between two inferences.
+CHANGES = {
+    'training step': step,
+    'written to': written,
+    'averages swapped': swapped,
+    'loaded': loaded,
+    'assigned': lambda head: loaded(head, assign=True),
+    'rounded': halved,
+    'trained range': lambda head: head.shape_range.fill_(-0.1),
+    'trained range unknown': lambda head: head.shape_range.fill_(torch.nan),
+    'box function': lambda head: setattr(head, 'box_function', 'published'),
+    'form': lambda head: [
+        setattr(part, 'form', 'mixture')
+        for part in head.anchor_functions().values()
+    ],
+}
+
+
+@every_head
+@pytest.mark.parametrize('change', CHANGES)
+def test_weights_changed(name, change):
+    """What was generated for the first inference is not used."""
+    head = build(name, form='weights')
+    head.family = name
+    head.shape_range.copy_(head.range_of_priors(jitter=False) * 0.8)
+    before = outputs(head, name)
+    assert torch.equal(outputs(head, name), before)
+    CHANGES[change](head)
+    now = outputs(head, name)
+    # A copy has kept nothing.
+    assert torch.equal(now, outputs(copy.deepcopy(head), name))
+    assert near(now, before) == (change == 'form')
+
+
 @every_head
 def test_inference_mode(name):
     head = build(name)

@@ -1,0 +1,92 @@
+"""Memo: kept while the inputs are the same, and no longer."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+
+from mmdet_metaanchor.method.memo import Memo
+
+
+@pytest.fixture
+def asked():
+    """A memo of squares, and what it has computed so far."""
+    memo, computed = Memo(), []
+
+    def square(number, *more):
+        def compute():
+            computed.append(number.clone())
+            return number.square()
+
+        return memo(compute, number, *more)
+
+    return square, computed, memo
+
+
+def test_computed_once(asked):
+    square, computed, _ = asked
+    number = torch.tensor(3.0)
+    assert square(number) is square(number)
+    assert len(computed) == 1
+    # An equal tensor may be written to on its own.
+    assert square(number.clone()) == 9
+    assert len(computed) == 2
+
+
+def test_computed_again_after_a_write(asked):
+    square, computed, _ = asked
+    number = torch.tensor(3.0)
+    square(number)
+    number.add_(1)
+    assert square(number) == 16
+    assert len(computed) == 2
+
+
+@pytest.mark.parametrize('other', [2, '1', True, torch.float32, object()])
+def test_other_inputs_count(asked, other):
+    """1 and True are equal to Python."""
+    square, computed, _ = asked
+    number = torch.tensor(3.0)
+    for _ in range(2):
+        square(number, 1)
+        square(number, other)
+    assert len(computed) == 2
+
+
+def test_an_input_that_is_gone_is_not_confused(asked):
+    """Python gives its identity to the next object, were it not held."""
+    square, *_ = asked
+    for i in range(100):
+        assert square(torch.tensor(float(i))) == i**2
+
+
+def test_keeps_few(asked):
+    square, computed, memo = asked
+    numbers = [torch.tensor(float(i)) for i in range(3 * memo.most)]
+    for number in numbers:
+        square(number)
+        assert len(memo._kept) <= memo.most
+    square(numbers[-1])
+    assert len(computed) == len(numbers)
+
+
+@pytest.mark.parametrize(
+    'copied', [copy.deepcopy, lambda memo: pickle.loads(pickle.dumps(memo))]
+)
+def test_copies_start_empty(asked, copied):
+    square, _, memo = asked
+    square(torch.tensor(3.0))
+    other = copied(memo)
+    assert not other._kept and memo._kept
+    assert other.most == memo.most
+
+
+def test_results_of_inference_mode_can_be_trained_with(asked):
+    square, *_ = asked
+    weight = torch.ones((), requires_grad=True)
+    number = torch.tensor(3.0)
+    with torch.inference_mode():
+        square(number)
+    (weight * square(number)).backward()
+    assert weight.grad == 9
