@@ -35,11 +35,11 @@ def count_flops(run: Callable[[], None]) -> int:
 
 
 def peak_memory(name: str, cfg: Config, settings: Settings) -> dict[str, int]:
-    """Most memory that a variant takes, in a process of its own, in bytes.
+    """Most memory that a variant takes, in bytes.
 
     On CUDA, it is what PyTorch has allocated: parameters, gradients, state of
-    the optimizer, activations. On a CPU, it is all that the process holds in
-    RAM, Python and the libraries included; of Linux only.
+    the optimizer, activations. On a CPU, it is all that a process of its own
+    holds in RAM, Python and the libraries included; of Linux only.
 
     Args:
         name (str): One of ``VARIANTS``.
@@ -50,6 +50,8 @@ def peak_memory(name: str, cfg: Config, settings: Settings) -> dict[str, int]:
         dict[str, int]: One number for each of the variant's runs. Each is
         made twice, so that what is kept for the next one is there.
     """
+    if settings.device == 'cuda':
+        return _measure_alone(name, cfg, settings)
     # Not forked: a child would start with the pages of its parent.
     spawn = get_context('spawn')
     with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as pool:
@@ -61,6 +63,7 @@ def _measure_alone(
 ) -> dict[str, int]:
     init_default_scope('mmdet')
     keep_freed_memory()
+    before = torch.cuda.memory_allocated() if settings.device == 'cuda' else 0
     model = build_model(cfg, settings.device)
     set_precision(model, settings)
     peaks = {}
@@ -71,7 +74,7 @@ def _measure_alone(
             torch.cuda.reset_peak_memory_stats()
         run()
         run()
-        peaks[what] = _peak(settings.device)
+        peaks[what] = _peak(settings.device) - before
     return peaks
 
 
