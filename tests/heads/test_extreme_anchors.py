@@ -42,7 +42,9 @@ def test_a_level_without_anchors_is_refused(name):
 
 @every_head
 @pytest.mark.parametrize('box_function', ['scaled', 'absolute', 'published'])
-@pytest.mark.parametrize('odd', itertools.product([1e-6, 1.0, 1e6], repeat=2))
+@pytest.mark.parametrize(
+    'odd', list(itertools.product([1e-6, 1.0, 1e6], repeat=2))
+)
 def test_any_size_gives_finite_outputs(name, odd, box_function):
     """Alone in its level, and a neighbour's outputs stay what they were."""
     head = build(name, box_function=box_function)
