@@ -13,6 +13,7 @@ register_config_package()
 from .anchors.anchors_file import read_anchors, write_anchors
 from .anchors.clusters import dimension_clusters
 from .anchors.customize import customize_anchors
+from .datasets.checked_coco import CheckedCocoDataset
 from .export.bake import bake_anchors
 from .export.onnx_export import export_onnx
 from .heads.retina import MetaRetinaHead
@@ -44,6 +45,7 @@ read_checkpoints_of_mmengine()
 
 __all__ = [
     'AnchorFunctionGenerator',
+    'CheckedCocoDataset',
     'CornersVarianceBBoxCoder',
     'DeltaXYWHVarianceBBoxCoder',
     'DirectLocationBBoxCoder',

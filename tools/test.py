@@ -8,6 +8,7 @@ from mmengine.config import ConfigDict
 
 from mmdet_metaanchor.anchors.anchors_file import parse_anchors
 from mmdet_metaanchor.anchors.customize import customize_anchors
+from mmdet_metaanchor.datasets.dataset_types import use_checked_datasets
 from mmdet_metaanchor.runtime.checkpoints import load_strictly
 from mmdet_metaanchor.runtime.command_line import (
     add_common_arguments,
@@ -50,6 +51,7 @@ def main() -> None:
     args = parse_args()
     with one_line_errors():
         cfg = load_config(args)
+        use_checked_datasets(cfg)
         if args.anchors is not None:
             anchors = parse_anchors(args.anchors)
         if args.out and not args.out.endswith(('.pkl', '.pickle')):
@@ -69,6 +71,7 @@ def main() -> None:
         load_strictly(runner, args.checkpoint)
         if args.anchors is not None:
             customize_anchors(runner.model, anchors)
+        _ = runner.test_loop  # reads the data
     if args.out:
         runner.test_evaluator.metrics.append(DumpDetResults(args.out))
     runner.test()

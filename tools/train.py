@@ -2,6 +2,7 @@
 
 import argparse
 
+from mmdet_metaanchor.datasets.dataset_types import use_checked_datasets
 from mmdet_metaanchor.runtime.checkpoints import check_fits
 from mmdet_metaanchor.runtime.command_line import (
     add_common_arguments,
@@ -38,6 +39,7 @@ def main() -> None:
     args = parse_args()
     with one_line_errors():
         cfg = load_config(args)
+        use_checked_datasets(cfg)
         if args.amp:
             use_amp(cfg)
         if args.auto_scale_lr:
@@ -56,6 +58,7 @@ def main() -> None:
         # MMEngine would load what fits, and log the rest.
         if cfg.get('load_from'):
             check_fits(runner, cfg.load_from, whole=cfg.get('resume', False))
+        _ = runner.train_loop, runner.val_loop  # read the data
     runner.train()
 
 

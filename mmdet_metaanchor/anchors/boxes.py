@@ -9,7 +9,7 @@ from mmcv.transforms import Compose
 from mmdet.registry import TRANSFORMS
 from mmengine.config import Config
 
-from ..runtime.files import read_json
+from ..datasets.coco_json import find_faults, leave_out, read_coco
 
 # Steps of a pipeline that read or pack, and leave sizes as they are.
 NEUTRAL = ('Load', 'Pack')
@@ -43,10 +43,10 @@ def read_boxes(
     pipeline: Sequence[dict] = (),
     classes: Sequence[str] | None = None,
 ) -> Boxes:
-    """Read a COCO JSON as MMDetection's ``CocoDataset`` does.
+    """Read a COCO JSON as :class:`.CheckedCocoDataset` does for training.
 
-    Crowds, boxes below one px or outside of their image, and those of other
-    classes are left out.
+    Crowds and boxes of other classes are left out, and, with a warning, boxes
+    that no detector can learn.
 
     Args:
         ann_file (str | Path): The JSON file. Images are not needed.
@@ -62,14 +62,7 @@ def read_boxes(
         ValueError: It is not COCO JSON, an annotation is of an image or of a
             category that it does not list, or it holds no boxes.
     """
-    content = read_json(ann_file)
-    keys = ('images', 'annotations', 'categories')
-    if not isinstance(content, dict) or any(
-        key not in content for key in keys
-    ):
-        raise ValueError(
-            f'{ann_file} is not a COCO JSON, which holds {", ".join(keys)}'
-        )
+    content = read_coco(ann_file)
     images = {image['id']: image for image in content['images']}
     names = {c['id']: c['name'] for c in content['categories']}
     classes = list(names.values() if classes is None else classes)
@@ -77,7 +70,6 @@ def read_boxes(
         size: _resize(pipeline, *size)
         for size in {(i['width'], i['height']) for i in images.values()}
     }
-    rows = []
     for annotation in content['annotations']:
         for key, listed in (('image_id', images), ('category_id', names)):
             if annotation[key] not in listed:
@@ -85,16 +77,19 @@ def read_boxes(
                     f'{ann_file} has an annotation of {key} '
                     f'{annotation[key]}, which it does not list'
                 )
+    leave_out(content, find_faults(content), ann_file)
+    rows = []
+    for annotation in content['annotations']:
         image = images[annotation['image_id']]
         name = names[annotation['category_id']]
-        _, _, width, height = annotation['bbox']
-        # COCO's area is that of the segmentation, where there is one.
-        area = annotation.get('area', width * height)
-        box = _corners(annotation['bbox'], image)
         if annotation.get('iscrowd') or annotation.get('ignore'):
             continue
-        if name not in classes or not box or not area > 0:
+        if name not in classes:
             continue
+        x, y, width, height = annotation['bbox']
+        box = [x, y, x + width, y + height]
+        # COCO's area is that of the segmentation, where there is one.
+        area = annotation.get('area', width * height)
         size, scale = resized[image['width'], image['height']]
         rows.append(
             (
@@ -128,14 +123,6 @@ def read_detector_boxes(cfg: Config, ann_file: str | Path) -> Boxes:
     dataset = cfg.test_dataloader.dataset
     classes = dataset.get('metainfo', {}).get('classes')
     return read_boxes(ann_file, dataset.pipeline, classes)
-
-
-def _corners(bbox: Sequence[float], image: dict) -> list[float] | None:
-    """(x1, y1, x2, y2), or None for what MMDetection leaves out."""
-    x, y, w, h = bbox
-    inside = min(x + w, image['width']) > max(x, 0)
-    inside &= min(y + h, image['height']) > max(y, 0)
-    return [x, y, x + w, y + h] if inside and w >= 1 and h >= 1 else None
 
 
 def _class_name(kind: str | type) -> str:

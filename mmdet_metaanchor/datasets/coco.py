@@ -1,12 +1,14 @@
 """Data sets in COCO format: what a config must know, the images of a split."""
 
 import copy
-import json
 from pathlib import Path
 
 from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from mmengine.registry import DATASETS
+
+from .coco_json import read_coco
+from .dataset_types import CHECKED, STOCK
 
 
 def read_classes(data_root: str) -> tuple[str, ...]:
@@ -21,8 +23,9 @@ def read_classes(data_root: str) -> tuple[str, ...]:
 
     Raises:
         FileNotFoundError: A JSON file is missing.
-        ValueError: A file lists no categories, or the two differ in them, so
-            that labels would mean different classes in training and testing.
+        ValueError: A file is not COCO JSON or lists no categories, or the two
+            differ in them, so that labels would mean different classes in
+            training and testing.
     """
     listed = {}
     for name in ('train.json', 'val.json'):
@@ -32,8 +35,7 @@ def read_classes(data_root: str) -> tuple[str, ...]:
                 f'{path} does not exist; set DATA_ROOT to a folder that '
                 'holds images/, train.json and val.json in COCO format'
             )
-        content = json.loads(path.read_text())
-        categories = isinstance(content, dict) and content.get('categories')
+        categories = read_coco(path, needed=['categories'])['categories']
         if not categories:
             raise ValueError(f'{path} lists no COCO categories')
         listed[name] = [(c['id'], c['name']) for c in categories]
@@ -46,7 +48,7 @@ def read_classes(data_root: str) -> tuple[str, ...]:
 
 
 def read_images(cfg: Config, split: str) -> CocoDataset:
-    """The images of a split as the test pipeline gives them.
+    """The images of a split as the test pipeline gives them, and checked.
 
     Args:
         cfg (Config): Config of a detector.
@@ -65,4 +67,7 @@ def read_images(cfg: Config, split: str) -> CocoDataset:
     for key in ('type', 'data_root', 'ann_file', 'data_prefix', 'metainfo'):
         if key in source:
             wanted[key] = source[key]
+    if wanted.type in STOCK:
+        # Of a training split, too: what a training drops does no harm here.
+        wanted.update(type=CHECKED, faults='drop')
     return DATASETS.build(wanted)

@@ -10,6 +10,7 @@ from mmdet.registry import MODELS, TASK_UTILS
 from mmengine.config import Config
 from torch import Tensor, nn
 
+from ..datasets.dataset_types import use_stock_datasets
 from ..method.anchor_function import AnchorFunctionGenerator
 from ..method.meta_head import MetaHeadMixin
 from ..method.stock_weights import codes_of_functions, levels_of_functions
@@ -204,7 +205,7 @@ def _stock_coder(coder: BaseBBoxCoder) -> dict | None:
 
 
 def _without_us(cfg: Config, heads: Iterable[MetaHeadMixin]) -> Config:
-    """A copy that imports this package nowhere but in its heads.
+    """A copy that names this package nowhere but in its heads.
 
     Nor the modules that the heads are of, which import it, too.
     """
@@ -222,6 +223,7 @@ def _without_us(cfg: Config, heads: Iterable[MetaHeadMixin]) -> Config:
         cfg.pop('custom_imports', None)
     if _names_ours(cfg.model.get('train_cfg')):
         cfg.model.train_cfg = None  # stock can detect with it, not train
+    use_stock_datasets(cfg)
     return cfg
 
 

@@ -1,0 +1,62 @@
+"""Which data sets of a config are checked, there and back."""
+
+from collections.abc import Iterator
+
+from mmdet.datasets import CocoDataset
+from mmengine.config import Config
+
+from .checked_coco import CheckedCocoDataset
+
+PACKAGE = 'mmdet_metaanchor'
+CHECKED = CheckedCocoDataset.__name__
+# By name, with the scope, or by class, in configs in Python style.
+STOCK = ('CocoDataset', 'mmdet.CocoDataset', CocoDataset)
+
+
+def use_checked_datasets(cfg: Config) -> None:
+    """Check the data of a config: its ``CocoDataset`` become ours.
+
+    Those inside of wrappers, too; data sets of other types stay as they are.
+    The config then imports this package, so that it can be read again.
+
+    Args:
+        cfg (Config): The config, which is changed.
+    """
+    found = [d for d in _datasets_of(cfg) if d.get('type') in STOCK]
+    for dataset in found:
+        dataset['type'] = CHECKED
+    if found:
+        imports = cfg.get('custom_imports') or dict(imports=[])
+        names = imports['imports']
+        names = [names] if isinstance(names, str) else list(names)
+        if PACKAGE not in names:
+            cfg.custom_imports = dict(imports, imports=[*names, PACKAGE])
+
+
+def use_stock_datasets(cfg: Config) -> None:
+    """What :func:`use_checked_datasets` has changed becomes stock again.
+
+    Args:
+        cfg (Config): The config, whose data sets are changed.
+    """
+    for dataset in _datasets_of(cfg):
+        if dataset.get('type') == CHECKED:
+            dataset['type'] = 'CocoDataset'
+            dataset.pop('faults', None)
+
+
+def _datasets_of(cfg: Config) -> Iterator[dict]:
+    for name, loader in cfg.items():
+        if name.endswith('_dataloader'):
+            yield from _with_wrapped(loader)
+
+
+def _with_wrapped(part) -> Iterator[dict]:
+    """It, if it is a config, and the data sets that it wraps."""
+    if isinstance(part, dict):
+        yield part
+        for key in ('dataset', 'datasets'):
+            yield from _with_wrapped(part.get(key))
+    elif isinstance(part, (list, tuple)):
+        for one in part:
+            yield from _with_wrapped(one)
