@@ -9,7 +9,15 @@ from mmcv.transforms import Compose
 from mmdet.registry import TRANSFORMS
 from mmengine.config import Config
 
-from ..datasets.coco_json import find_faults, leave_out, read_coco
+from ..datasets.coco_faults import (
+    UNKNOWN_CATEGORY,
+    UNKNOWN_IMAGE,
+    find_faults,
+    take_out,
+    told,
+    warn_of,
+)
+from ..datasets.coco_json import read_coco
 
 # Steps of a pipeline that read or pack, and leave sizes as they are.
 NEUTRAL = ('Load', 'Pack')
@@ -66,36 +74,36 @@ def read_boxes(
     images = {image['id']: image for image in content['images']}
     names = {c['id']: c['name'] for c in content['categories']}
     classes = list(names.values() if classes is None else classes)
+    faults = find_faults(content)
+    for kind in (UNKNOWN_IMAGE, UNKNOWN_CATEGORY):
+        if kind in faults:
+            raise ValueError(
+                f'{ann_file} has {told(kind, faults[kind], content)}'
+            )
+    warn_of(content, faults, ann_file)
+    take_out(content, faults)
+    used = [images[a['image_id']] for a in content['annotations']]
     resized = {
-        size: _resize(pipeline, *size)
-        for size in {(i['width'], i['height']) for i in images.values()}
+        size: _resize(pipeline, *map(int, size))
+        for size in {(image['width'], image['height']) for image in used}
     }
-    for annotation in content['annotations']:
-        for key, listed in (('image_id', images), ('category_id', names)):
-            if annotation[key] not in listed:
-                raise ValueError(
-                    f'{ann_file} has an annotation of {key} '
-                    f'{annotation[key]}, which it does not list'
-                )
-    leave_out(content, find_faults(content), ann_file)
     rows = []
     for annotation in content['annotations']:
         image = images[annotation['image_id']]
         name = names[annotation['category_id']]
-        if annotation.get('iscrowd') or annotation.get('ignore'):
+        if annotation['iscrowd'] or annotation.get('ignore'):
             continue
         if name not in classes:
             continue
         x, y, width, height = annotation['bbox']
         box = [x, y, x + width, y + height]
-        # COCO's area is that of the segmentation, where there is one.
-        area = annotation.get('area', width * height)
         size, scale = resized[image['width'], image['height']]
         rows.append(
             (
                 [side * s for side, s in zip(box, scale * 2, strict=True)],
                 size,
-                area,
+                # COCO's: of the segmentation, where there is one.
+                annotation['area'],
                 classes.index(name),
                 image['file_name'],
             )

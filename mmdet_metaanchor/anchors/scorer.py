@@ -8,6 +8,7 @@ from mmdet.models.dense_heads import RPNHead
 from mmengine.structures import InstanceData
 from torch import nn
 
+from ..datasets.coco_faults import find_faults, take_out
 from .detections import cut_levels
 
 try:
@@ -18,6 +19,20 @@ except ModuleNotFoundError:  # the same numbers, at a quarter of the speed
     from pycocotools.cocoeval import COCOeval
 
 PROPOSALS = 100  # of an image, the first of MMDetection's numbers
+
+
+def read_truth(ann_file: str) -> COCO:
+    """Ground truth to score by, without boxes that no detector can learn.
+
+    Args:
+        ann_file (str): A COCO JSON. The data set that is made of it tells of
+            them.
+    """
+    with redirect_stdout(None):  # COCO prints how long it takes
+        coco = COCO(ann_file)
+        take_out(coco.dataset, find_faults(coco.dataset))
+        coco.createIndex()
+    return coco
 
 
 class Scorer:

@@ -4,7 +4,6 @@ import gc
 import random
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +18,7 @@ from ..runtime.files import go_on_from, write_json
 from .anchors_file import write_anchors
 from .customize import find_head, list_shapes
 from .detections import AnchorSet, collect_detections, unite
-from .scorer import COCO, Scorer
+from .scorer import Scorer, read_truth
 
 BATCH_SIZE = 8
 
@@ -243,9 +242,8 @@ def search_anchors(
     starts, found = results[: len(sets)], results[len(sets) :]
     gc.freeze()  # so many detections make every later collection slow
     collected = time.perf_counter()
-    with redirect_stdout(None):
-        coco = COCO(dataset.ann_file)
-    scorer = Scorer(head, coco, dataset.cat_ids)
+    truth = read_truth(dataset.ann_file)
+    scorer = Scorer(head, truth, dataset.cat_ids)
     scores = [scorer.score(scorer.merge([start])) for start in starts]
     least = scores[0]  # of the training anchors
     before, start, first = max(

@@ -8,21 +8,16 @@ from mmdet.registry import DATASETS
 from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.logging import print_log
 
-from .coco_json import (
-    ID_ZERO,
+from .coco_faults import (
     INCOMPLETE,
-    REPEATED,
-    SMALL,
+    TOLERATED,
     find_faults,
-    leave_out,
-    named,
-    read_coco,
+    take_out,
     told,
+    warn_of,
 )
+from .coco_json import named, read_coco
 from .image_files import color_type_of, decode, image_faults
-
-# What an evaluation counts, too, but as COCO defines it.
-TOLERATED = (SMALL, REPEATED, ID_ZERO)
 
 
 @DATASETS.register_module()
@@ -167,17 +162,15 @@ class CheckedCocoDataset(CocoDataset):
                 f'{self.ann_file} has {"; ".join(stops)}. Mend it, or set '
                 "faults='drop' for this data set to go on"
             )
-        annotated = bool(content['annotations'])
         kept = (*TOLERATED, INCOMPLETE) if self.test_mode else ()
-        leave_out(content, faults, self.ann_file, kept)
+        warn_of(content, faults, self.ann_file, kept)
+        annotated = bool(content['annotations'])
+        take_out(content, faults, kept)
         if annotated and not content['annotations'] and not self.test_mode:
             raise ValueError(
-                f'{self.ann_file}: no annotation is left: {", ".join(faults)}'
+                f'{self.ann_file} has no annotation that can be used: '
+                f'{", ".join(faults)}'
             )
-        for annotation in content['annotations']:
-            # Stock asks whether it is positive, and nothing else.
-            _, _, width, height = annotation['bbox']
-            annotation.setdefault('area', width * height)
 
     def _is_on_disk(self, path: str) -> bool:
         backend = get_file_backend(

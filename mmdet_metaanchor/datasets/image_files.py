@@ -13,7 +13,6 @@ from PIL import Image
 # The last bytes of a file of these formats.
 ENDS = {'JPEG': b'\xff\xd9', 'PNG': b'IEND\xaeB`\x82'}
 BITS_OF_PNG = 24  # the byte that holds them
-BITS_OF_TIFF = 258  # the tag
 ORIENTATION = 0x0112  # the EXIF tag; from 5 on, width and height change places
 # Files are waited for, not computed with.
 THREADS = 8
@@ -73,9 +72,10 @@ def image_fault(
         return UNREADABLE
     if not whole:
         image, raw = decode(path, color_type), decode(path)
-        if isinstance(image, str):
-            return image
-        real, deep = image.shape[1::-1], deep or raw.dtype != np.uint8
+        for array in (image, raw):
+            if isinstance(array, str):
+                return array
+        real, deep = image.shape[1::-1], raw.dtype != np.uint8
     if deep and color_type != 'unchanged':
         return 'has more than 8 bits per channel, of which 8 would be used'
     if tuple(real) != tuple(size):
@@ -124,17 +124,14 @@ def _header(
     The last is ``None`` for formats whose end is not known.
     """
     with open(path, 'rb') as file, Image.open(file) as image:
-        deep = image.mode[0] in 'IF'  # integers and floats
-        if image.format == 'TIFF':
-            deep |= max(image.tag_v2.get(BITS_OF_TIFF, (8,))) > 8
         size, end = image.size, ENDS.get(image.format)
         if end is None:
-            return size, deep, None
+            return size, False, None
         # To look for EXIF behind the pixels, Pillow would decode a PNG.
         if turns and (image.format != 'PNG' or 'exif' in image.info):
             turned = image.getexif().get(ORIENTATION, 1) >= 5
             size = size[::-1] if turned else size
         file.seek(BITS_OF_PNG)
-        deep |= image.format == 'PNG' and file.read(1) == b'\x10'
+        deep = image.format == 'PNG' and file.read(1) == b'\x10'
         file.seek(-len(end), os.SEEK_END)
         return size, deep, file.read() == end

@@ -299,7 +299,7 @@ class TestTrainingAnchors:
 
         monkeypatch.setattr(search_module, 'Scorer', Width)
         monkeypatch.setattr(search_module, 'collect_detections', collect)
-        monkeypatch.setattr(search_module, 'COCO', lambda path: None)
+        monkeypatch.setattr(search_module, 'read_truth', lambda path: None)
 
         def find(start, trained, candidates, **kwargs):
             head = build_head()

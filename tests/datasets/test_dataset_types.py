@@ -1,0 +1,202 @@
+"""The data sets of a config become checked ones, and stock ones again."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmdet.datasets import CocoDataset
+from mmengine.config import Config
+
+from mmdet_metaanchor.datasets.dataset_types import (
+    use_checked_datasets,
+    use_stock_datasets,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def types(cfg):
+    """Types of all data sets, by way of JSON: in their order."""
+    found = []
+
+    def look(part):
+        if isinstance(part, dict):
+            found.extend([part['type']] if 'type' in part else [])
+            look(list(part.values()))
+        elif isinstance(part, list):
+            for one in part:
+                look(one)
+
+    look([cfg.train_dataloader, cfg.val_dataloader])
+    return found
+
+
+def config(kind='CocoDataset', **more):
+    def plain():
+        return dict(type=kind, ann_file='a.json')
+
+    return Config(
+        dict(
+            train_dataloader=dict(
+                dataset=dict(
+                    type='MultiImageMixDataset',
+                    dataset=dict(
+                        type='RepeatDataset',
+                        dataset=dict(
+                            type='ConcatDataset',
+                            datasets=[
+                                plain(),
+                                dict(type='LVISV1Dataset'),
+                                plain(),
+                            ],
+                        ),
+                    ),
+                )
+            ),
+            val_dataloader=dict(dataset=dict(plain(), faults='drop')),
+            test_dataloader=None,
+            # Not of a data loader.
+            other=plain(),
+            **more,
+        )
+    )
+
+
+@pytest.mark.parametrize('kind', ['CocoDataset', 'mmdet.CocoDataset'])
+def test_plain_ones_alone_and_in_wrappers(kind):
+    cfg = config(kind)
+    use_checked_datasets(cfg)
+    checked = 'CheckedCocoDataset'
+    expected = [
+        'MultiImageMixDataset',
+        'RepeatDataset',
+        'ConcatDataset',
+        checked,
+        'LVISV1Dataset',
+        checked,
+        checked,
+    ]
+    assert types(cfg) == expected
+    assert cfg.other.type == kind
+    assert cfg.val_dataloader.dataset.faults == 'drop'
+    use_stock_datasets(cfg)
+    assert types(cfg) == types(config())
+    assert 'faults' not in cfg.val_dataloader.dataset
+
+
+def test_a_class_in_the_place_of_a_name():
+    cfg = config()
+    cfg.val_dataloader.dataset.type = CocoDataset
+    use_checked_datasets(cfg)
+    assert cfg.val_dataloader.dataset.type == 'CheckedCocoDataset'
+
+
+@pytest.mark.parametrize(
+    ('before', 'after'),
+    [
+        ({}, ['mmdet_metaanchor']),
+        (dict(custom_imports=dict(imports='mine')), 'mine mmdet_metaanchor'),
+        (
+            dict(custom_imports=dict(imports=['mmdet_metaanchor', 'mine'])),
+            'mmdet_metaanchor mine',
+        ),
+    ],
+)
+def test_the_config_imports_what_it_names(before, after):
+    cfg = config(**before)
+    use_checked_datasets(cfg)
+    if isinstance(after, str):
+        after = after.split()
+    assert cfg.custom_imports.imports == after
+
+
+def test_others_are_left_alone():
+    cfg = Config(dict(train_dataloader=dict(dataset=dict(type='VOCDataset'))))
+    use_checked_datasets(cfg)
+    assert cfg == Config(
+        dict(train_dataloader=dict(dataset=dict(type='VOCDataset')))
+    )
+
+
+TRAINING = """
+train_cfg = dict(max_epochs=1, val_interval=9)
+visualizer = dict(name='{name}')
+{loaders}
+"""
+
+
+@pytest.fixture
+def train(tmp_path, tiny_config, monkeypatch, capfd):
+    """Run tools/train.py on 20 images, of which one is truncated."""
+    (tmp_path / 'images').mkdir()
+    picture = np.full((64, 96, 3), 99, np.uint8)
+    picture[20:50, 30:60] = 255
+    images, annotations = [], []
+    for i in range(1, 21):
+        name = f'{i}.jpg'
+        cv2.imwrite(str(tmp_path / 'images' / name), picture)
+        images.append(dict(id=i, file_name=name, width=96, height=64))
+        box = dict(bbox=[30, 20, 30, 30], area=900, iscrowd=0)
+        annotations.append(dict(id=i, image_id=i, category_id=1, **box))
+    path = tmp_path / 'images' / '7.jpg'
+    path.write_bytes(path.read_bytes()[:400])
+    categories = [dict(id=1, name='square')]
+    for split, part in (('train', images), ('val', images[:1])):
+        (tmp_path / f'{split}.json').write_text(
+            json.dumps(
+                dict(
+                    images=part,
+                    annotations=annotations[: len(part)],
+                    categories=categories,
+                )
+            )
+        )
+    monkeypatch.setenv('DATA_ROOT', str(tmp_path))
+    config = ROOT / 'configs/custom/meta-retinanet_r18-w32_custom.py'
+    loaders = [
+        f'{split}_dataloader = dict('
+        'batch_size=4, num_workers=0, persistent_workers=False)'
+        for split in ('train', 'val', 'test')
+    ]
+    file = tmp_path / 'tiny.py'
+    file.write_text(
+        tiny_config(config=config)
+        + TRAINING.format(name=tmp_path.name, loaders='\n'.join(loaders))
+    )
+
+    def train(*options):
+        path = ROOT / 'tools' / 'train.py'
+        words = [str(path), str(file), '--work-dir', str(tmp_path / 'work')]
+        monkeypatch.setattr(sys, 'argv', [*words, *options])
+        runpy.run_path(str(path), run_name='__main__')
+        return ''.join(capfd.readouterr())
+
+    return train
+
+
+def test_training_goes_on_without_an_image(train, tmp_path):
+    log = train()
+    (line,) = [one for one in log.splitlines() if 'cannot be used' in one]
+    assert 'train.json: 1 of 20 images cannot be used' in line
+    assert '7.jpg is truncated, damaged or no image: left out' in line
+    assert (tmp_path / 'work' / 'epoch_1.pth').is_file()
+
+
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_training_stops_in_one_line(train, tmp_path, split):
+    """By choice, or because of what would be evaluated."""
+    if split == 'val':
+        (tmp_path / 'images/1.jpg').unlink()
+    with pytest.raises(SystemExit) as end:
+        train(
+            '--cfg-options',
+            *(['train_dataloader.dataset.faults=stop'] * (split == 'train')),
+        )
+    number = dict(train='7', val='1')[split]
+    assert f'{split}.json: 1 of ' in end.value.code
+    assert f'images/{number}.jpg ' in end.value.code
+    assert '\n' not in end.value.code
