@@ -1,4 +1,5 @@
 import json
+import math
 
 import numpy as np
 import pytest
@@ -102,10 +103,10 @@ COCO = dict(
     images=[dict(id=7, file_name='a.jpg', width=200, height=100)],
     categories=[dict(id=3, name='cat'), dict(id=9, name='dog')],
     annotations=[
-        dict(image_id=7, category_id=9, bbox=[10, 20, 40, 60]),
-        dict(image_id=7, category_id=3, bbox=[10, 20, 40, 60], iscrowd=1),
-        dict(image_id=7, category_id=3, bbox=[10, 20, 0.5, 60]),
-        dict(image_id=7, category_id=3, bbox=[300, 20, 40, 60]),
+        dict(id=1, image_id=7, category_id=9, bbox=[10, 20, 40, 60]),
+        dict(id=2, image_id=7, category_id=3, bbox=[9, 9, 40, 60], iscrowd=1),
+        dict(id=3, image_id=7, category_id=3, bbox=[10, 20, 0.5, 60]),
+        dict(id=4, image_id=7, category_id=3, bbox=[300, 20, 40, 60]),
     ],
 )
 
@@ -141,9 +142,12 @@ def test_boxes_of_the_classes_of_a_detector(tmp_path):
     """In their order, and without those that its training leaves out."""
     path = tmp_path / 'boxes.json'
     extra = [
-        dict(image_id=7, category_id=3, bbox=[0, 0, 10, 10]),
-        dict(image_id=7, category_id=3, bbox=[0, 0, 20, 10], area=150),
-        dict(image_id=7, category_id=3, bbox=[0, 0, 30, 10], area=0),
+        dict(id=i, image_id=7, category_id=3, bbox=[0, 0, *size], **area)
+        for i, size, area in (
+            (5, (10, 10), {}),
+            (6, (20, 10), dict(area=150)),
+            (7, (30, 10), dict(area=0)),
+        )
     ]
     path.write_text(
         json.dumps(dict(COCO, annotations=COCO['annotations'] + extra))
@@ -158,13 +162,46 @@ def test_boxes_of_the_classes_of_a_detector(tmp_path):
         read_boxes(path, classes=['cow'])
 
 
-@pytest.mark.parametrize('key', ['image_id', 'category_id'])
-def test_what_is_not_listed_is_named(tmp_path, key):
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(image_id=77), 'has annotations of an image .*: 1 of 1 .ids 5'),
+        (dict(category_id=77), 'has annotations of a category .*: 1 of 1'),
+        (dict(category_id=[]), 'has annotations of a category .*: 1 of 1'),
+        (dict(id=None), "annotations have no usable 'id'"),
+    ],
+)
+def test_what_is_not_listed_is_named(tmp_path, changes, message):
     path = tmp_path / 'boxes.json'
-    bad = dict(dict(image_id=7, category_id=3, bbox=[1, 1, 5, 5]), **{key: 77})
-    path.write_text(json.dumps(dict(COCO, annotations=[bad])))
-    with pytest.raises(ValueError, match=f'boxes.json .*{key} 77'):
+    bad = dict(id=5, image_id=7, category_id=3, bbox=[1, 1, 5, 5])
+    path.write_text(json.dumps(dict(COCO, annotations=[{**bad, **changes}])))
+    with pytest.raises(ValueError, match=f'boxes.json.* {message}'):
         read_boxes(path)
+
+
+def test_what_no_detector_can_learn_is_left_out_with_a_warning(
+    tmp_path, monkeypatch
+):
+    """As in training: here a box below one px and one outside."""
+    told = []
+    monkeypatch.setattr(
+        'mmdet_metaanchor.datasets.coco_faults.print_log',
+        lambda message, **_: told.append(message.rpartition('json: ')[2]),
+    )
+    path = tmp_path / 'boxes.json'
+    path.write_text(json.dumps(COCO))
+    assert read_boxes(path).boxes.tolist() == [[10, 20, 50, 80]]
+    assert told == [
+        'boxes below one px: 1 of 4 (ids 3): left out',
+        'boxes outside of their image: 1 of 4 (ids 4): left out',
+    ]
+    bad = dict(COCO['annotations'][0], bbox=[math.nan, 20, 40, 60])
+    path.write_text(json.dumps(dict(COCO, annotations=[bad])))
+    with pytest.raises(ValueError, match='holds no boxes'):
+        read_boxes(path)
+    assert told[2:] == [
+        'boxes that are not four finite numbers: 1 of 1 (ids 1): left out'
+    ]
 
 
 @pytest.mark.parametrize(

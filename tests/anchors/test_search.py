@@ -1,5 +1,7 @@
 """The search merges what the network would detect with all anchors."""
 
+import json
+import math
 import random
 
 import numpy as np
@@ -172,6 +174,21 @@ def test_proposals_are_scored_by_their_recall():
     assert one.metric == 'AR@100'
     # 2 of 4 at the 5 IoUs up to 0.7, 1 of 4 at the 5 above it.
     assert one.score([found]) == pytest.approx((5 * 2 / 4 + 5 * 1 / 4) / 10)
+
+
+def test_boxes_that_no_detector_can_learn_are_no_truth(tiny_data, tmp_path):
+    """A NaN box would be one that is never found."""
+    content = json.loads((tiny_data / 'train.json').read_text())
+    (tmp_path / 'clean.json').write_text(json.dumps(content))
+    bad = dict(content['annotations'][0], id=9, bbox=[math.nan, 1, 9, 9])
+    content['annotations'].append(bad)
+    (tmp_path / 'dirty.json').write_text(json.dumps(content))
+    clean, dirty = (
+        scorer.read_truth(str(tmp_path / f'{name}.json'))
+        for name in ('clean', 'dirty')
+    )
+    assert dirty.anns == clean.anns
+    assert len(clean.anns) == 4
 
 
 def test_memory_is_bounded(model):

@@ -1,10 +1,11 @@
-"""Reading the classes of a folder."""
+"""Reading the classes of a folder, and the images of a split."""
 
 import json
 
 import pytest
 
-from mmdet_metaanchor.datasets.coco import read_classes
+from mmdet_metaanchor import CheckedCocoDataset
+from mmdet_metaanchor.datasets.coco import read_classes, read_images
 
 
 def write(root, **files):
@@ -44,3 +45,29 @@ def test_splits_that_number_their_classes_differently(tmp_path):
     )
     with pytest.raises(ValueError, match='differ'):
         read_classes(root)
+
+
+def test_broken_json_is_named(tmp_path):
+    root = write(tmp_path, train=categories((1, 'a')))
+    (tmp_path / 'val.json').write_text('{"categories": [')
+    with pytest.raises(ValueError, match='val.json is not JSON'):
+        read_classes(root)
+
+
+def test_ids_that_repeat(tmp_path):
+    content = categories((1, 'a'), (1, 'b'))
+    root = write(tmp_path, train=content, val=content)
+    with pytest.raises(ValueError, match='train.json: ids of its categories'):
+        read_classes(root)
+
+
+def test_images_to_search_on_are_checked(load_config, tiny_data):
+    """Faulty boxes are left out, an image that is not there ends it."""
+    cfg = load_config('custom/meta-retinanet_r18-w32_custom.py')
+    images = read_images(cfg, 'train')
+    assert isinstance(images, CheckedCocoDataset)
+    assert len(images) == 4
+    assert images.faults == 'drop'
+    cfg.train_dataloader.dataset.data_prefix.img = 'nowhere/'
+    with pytest.raises(ValueError, match='4 of 4 images cannot be used'):
+        read_images(cfg, 'train')

@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 from mmdet_metaanchor import bake_anchors, customize_anchors
 from mmdet_metaanchor.anchors.customize import find_head, read_generator
+from mmdet_metaanchor.datasets.dataset_types import use_checked_datasets
 from mmdet_metaanchor.method.shape_range import reach_of_box
 
 STRIDES = (8, 16, 32, 64, 128)
@@ -144,6 +145,7 @@ def test_needs_no_plugin(load_config, name, tmp_path):
     """A process that cannot import this package detects the same."""
     cfg = load_config(f'{name}_r18-w32_digits.py')
     cfg.model.backbone.init_cfg = None
+    use_checked_datasets(cfg)  # as a training by our tools leaves it
     test_cfg = cfg.model.test_cfg
     test_cfg.get('rpn', test_cfg).update(score_thr=0.0)
     train_cfg = cfg.model.train_cfg
@@ -160,6 +162,7 @@ def test_needs_no_plugin(load_config, name, tmp_path):
     stock_cfg, state = bake_anchors(model, cfg)
     Config(dict(model=stock_cfg.model)).dump(tmp_path / 'stock.py')
     assert 'custom_imports' not in stock_cfg
+    assert stock_cfg.test_dataloader.dataset.type == 'CocoDataset'
     torch.save(state, tmp_path / 'stock.pth')
     image = torch.randn(1, 3, 96, 128)
     size = (96, 128)
