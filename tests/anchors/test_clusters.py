@@ -278,8 +278,8 @@ def test_tool_makes_the_folder(tmp_path, monkeypatch):
         '{"images": [{"id": 1, "file_name": "", "width": 256, "height": 192}],'
         '"categories": [{"id": 1, "name": "7"}, {"id": 2, "name": "cow"}],'
         '"annotations": ['
-        '{"image_id": 1, "category_id": 1, "bbox": [0, 0, 20, 30]},'
-        '{"image_id": 1, "category_id": 2, "bbox": [0, 0, 90, 90]}]}'
+        '{"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 20, 30]},'
+        '{"id": 2, "image_id": 1, "category_id": 2, "bbox": [0, 0, 90, 90]}]}'
     )
     words = ['cluster_anchors.py', CONFIG, boxes, out, '--number', 1]
     monkeypatch.setattr(sys, 'argv', list(map(str, words)))
