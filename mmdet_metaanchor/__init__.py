@@ -39,6 +39,10 @@ from .published.losses import ObjectnessLoss
 from .published.multibox import MultiBoxAnchorGenerator
 from .published.ssd_head import RepairedSSDHead
 from .runtime.checkpoints import read_checkpoints_of_mmengine
+from .runtime.exact_loops import (
+    ExactEpochBasedTrainLoop,
+    ExactIterBasedTrainLoop,
+)
 from .runtime.finite_steps import FiniteOptimWrapper
 
 read_checkpoints_of_mmengine()
@@ -49,6 +53,8 @@ __all__ = [
     'CornersVarianceBBoxCoder',
     'DeltaXYWHVarianceBBoxCoder',
     'DirectLocationBBoxCoder',
+    'ExactEpochBasedTrainLoop',
+    'ExactIterBasedTrainLoop',
     'FasterRCNNAssigner',
     'FiniteOptimWrapper',
     'MetaAnchorGenerator',

@@ -10,6 +10,11 @@ from mmdet_metaanchor.runtime.command_line import (
     one_line_errors,
     use_amp,
 )
+from mmdet_metaanchor.runtime.interruptions import (
+    full_disk_in_one_line,
+    go_on,
+    survive_interruptions,
+)
 from mmdet_metaanchor.runtime.runner import build_runner
 
 
@@ -30,7 +35,7 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         const='auto',
         help='resume from this checkpoint, or, without a name, from the '
-        'latest one in the work dir',
+        'last whole one in the work dir',
     )
     return parser.parse_args()
 
@@ -49,17 +54,18 @@ def main() -> None:
                     f'the config, and {args.config} has none'
                 )
             cfg.auto_scale_lr.enable = True
+        survive_interruptions(cfg)
         if args.resume is not None:
-            cfg.resume = True
-            # None: MMEngine looks for the latest one in the work dir.
-            cfg.load_from = None if args.resume == 'auto' else args.resume
-    runner = build_runner(cfg)
-    with one_line_errors():
-        # MMEngine would load what fits, and log the rest.
-        if cfg.get('load_from'):
-            check_fits(runner, cfg.load_from, whole=cfg.get('resume', False))
-        _ = runner.train_loop, runner.val_loop  # read the data
-    runner.train()
+            go_on(cfg, args.resume)
+    with full_disk_in_one_line():
+        runner = build_runner(cfg)
+        with one_line_errors():
+            # MMEngine would load what fits, and log the rest.
+            if cfg.get('load_from'):
+                whole = cfg.get('resume', False)
+                check_fits(runner, cfg.load_from, whole)
+            _ = runner.train_loop, runner.val_loop  # read the data
+        runner.train()
 
 
 if __name__ == '__main__':

@@ -14,9 +14,10 @@ detectors = dict(
 )
 # Epochs, of 155, 54 and 26 iterations.
 epochs = dict(neu=8, plates=8, bccd=15)
+countries = ('plates-us', 'plates-eu')
 data = {
     name: dict(env=dict(DATA_ROOT=f'data/photographs/{name}'))
-    for name in epochs
+    for name in (*epochs, *countries)
 }
 anchors = {}
 # As the paper's: the extent of a grid grows with its number.
@@ -31,17 +32,18 @@ grids = {
 published = dict(box_function='published', anchor_function=dict(rank=None))
 
 
-def _variant(name, detector, head=None):
+def _variant(name, detector, head=None, length=None, warm_up=50, **begin):
     loader = dict(num_workers=1)  # several trainings share the cores
+    length = length or epochs[name]
     settings = dict(
-        train_cfg=dict(
-            max_epochs=epochs[name], val_begin=epochs[name] + 1
-        ),  # no val
+        train_cfg=dict(max_epochs=length, val_begin=length + 1),  # no val
         param_scheduler=[
-            dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=50),
+            dict(
+                type='LinearLR', start_factor=0.01, by_epoch=False, end=warm_up
+            ),
             dict(
                 type='CosineAnnealingLR',
-                T_max=epochs[name],
+                T_max=length,
                 convert_to_iter_based=True,
             ),
         ],
@@ -51,7 +53,7 @@ def _variant(name, detector, head=None):
     )
     if head:
         settings['model'] = dict(bbox_head=head)
-    return dict(detector=detector, data=name, settings=settings)
+    return dict(detector=detector, data=name, settings=settings, **begin)
 
 
 variants = {}
@@ -77,6 +79,24 @@ for _name in ('neu', 'plates'):
                 anchor_generator=grids['3x3'],
             ),
         )
+# Trained on with 50 images of another country, 7 iterations per epoch, with
+# the trained anchors or with some of its plates' ratio, height / width.
+ratios = {'plates-us': 0.5, 'plates-eu': 0.23}
+for _name, _ratio in ratios.items():
+    _chosen = dict(
+        grids['3x3'],
+        ratios=[round(_ratio * times, 3) for times in (0.8, 1, 1.25)],
+    )
+    for _kind in ('stock', 'meta'):
+        for _what, _priors in (('tuned', grids['3x3']), ('chosen', _chosen)):
+            variants[f'{_name}-{_kind}-{_what}'] = _variant(
+                _name,
+                _kind,
+                dict(anchor_generator=_priors),
+                length=8,
+                warm_up=5,
+                start=f'plates-{_kind}-3x3',
+            )
 names = dict(
     neu='steel (neu)', plates='licence plates', bccd='blood cells (BCCD)'
 )
@@ -145,5 +165,32 @@ tables = dict(
         ],
         versus='column',
         check=['steel (neu)', 'full'],
+    ),
+    tuned=dict(
+        title='Plates of another country, before and after 50 images of it',
+        columns=[
+            'stock',
+            'and 50 images',
+            'and chosen anchors',
+            'MetaAnchor',
+            'clustered anchors',
+            'MetaAnchor and 50 images',
+            'MetaAnchor and chosen anchors',
+        ],
+        rows=[
+            [
+                name,
+                ['plates-stock-3x3', name],
+                f'{name}-stock-tuned',
+                f'{name}-stock-chosen',
+                ['plates-meta-3x3', name],
+                ['plates-meta-3x3', name, 'clustered'],
+                f'{name}-meta-tuned',
+                f'{name}-meta-chosen',
+            ]
+            for name in countries
+        ],
+        versus='column',
+        check=['plates-eu', 'MetaAnchor and 50 images'],
     ),
 )

@@ -11,6 +11,7 @@ from functools import partial, wraps
 from pathlib import Path
 from pickle import UnpicklingError
 from urllib.error import URLError
+from zipfile import is_zipfile
 
 import numpy as np
 import torch
@@ -95,7 +96,10 @@ def _statistic_of_history(owner: type, name: str) -> Callable:
 
 
 def last_checkpoint(folder: Path) -> Path:
-    """The last complete checkpoint of a training.
+    """The last whole checkpoint of a training.
+
+    That which MMEngine's ``last_checkpoint`` names, or, if that is missing or
+    not whole, the latest ``epoch_N.pth`` or ``iter_N.pth``.
 
     Args:
         folder (Path): Work dir of the training.
@@ -103,11 +107,15 @@ def last_checkpoint(folder: Path) -> Path:
     Returns:
         Path: The checkpoint, or a file that does not exist.
     """
+    saved = [*folder.glob('epoch_*.pth'), *folder.glob('iter_*.pth')]
+    saved.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     marker = folder / 'last_checkpoint'
-    if not marker.is_file():
-        return folder / 'no checkpoint'
-    # MMEngine notes an absolute path, but folders get moved.
-    return folder / Path(marker.read_text().strip()).name
+    # It may be empty. MMEngine notes an absolute path, but folders get moved.
+    named = Path(marker.read_text().strip()).name if marker.is_file() else ''
+    for path in ([folder / named] if named else []) + saved:
+        if path.is_file() and is_zipfile(path):  # whose index is at the end
+            return path
+    return folder / 'no checkpoint'
 
 
 def read_checkpoint(checkpoint: str) -> dict:

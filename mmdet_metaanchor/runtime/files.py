@@ -7,19 +7,44 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mmengine.fileio import LocalBackend, register_backend
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary name to write to; ``path`` is replaced at the end.
 
-    If the block raises, ``path`` stays as it was.
+    If the block raises, or the process or the machine dies in it, ``path``
+    stays as it was.
     """
     part = path.with_name(f'.{path.name}.part')
     try:
         yield part
+        if part.is_file():
+            with open(part, 'rb') as file:
+                os.fsync(file.fileno())  # before the name is given
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@register_backend('whole', force=True)
+class WholeBackend(LocalBackend):
+    """MMEngine's files on disk, written whole or not at all.
+
+    For checkpoints: ``CheckpointHook(backend_args=dict(backend='whole'))``.
+    MMEngine writes over what is there, and a process that is killed leaves
+    half of it.
+    """
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write bytes to a file, in the place of what was there.
+
+        Raises:
+            OSError: It cannot be written; what was there is still there.
+        """
+        with replacing(Path(filepath)) as part:
+            super().put(obj, part)
 
 
 def write_json(path: Path, content: dict) -> None:

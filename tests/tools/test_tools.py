@@ -3,6 +3,7 @@
 import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,7 @@ CHECKSUM = """
 import atexit
 import json
 import os
+import signal
 from pathlib import Path
 
 import torch
@@ -64,6 +66,10 @@ from mmdet.registry import HOOKS
 
 @HOOKS.register_module()
 class ChecksumHook(Hook):
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == int(os.environ.get('KILL_AT', -1)):
+            os.kill(os.getpid(), signal.SIGKILL)
+
     def after_train(self, runner):
         values = [p.double().sum().item() for p in runner.model.parameters()]
         backend = 'none'
@@ -180,20 +186,27 @@ def test_train(trained):
     assert (trained / 'epoch_2.pth').is_file()
 
 
-def test_resume_goes_on_where_it_stopped(site, trained):
-    run(
-        site,
-        *tool('train.py'),
-        'meta-retinanet.py',
-        '--work-dir',
-        'meta',
-        '--resume',
-        '--cfg-options',
-        'train_cfg.max_epochs=3',
+def test_killed_and_resumed_is_uninterrupted(site, trained):
+    """kill -9 in the second of two epochs, of two iterations each."""
+    command = tool('train.py'), 'meta-retinanet.py', '--work-dir', 'killed'
+    options = '--cfg-options', 'randomness.seed=0'
+    died = run(
+        (site[0], dict(site[1], KILL_AT='3')),
+        *command[0],
+        *command[1:],
+        *options,
+        check=False,
     )
-    assert_finite_losses(trained, 6)
-    state = json.loads((trained / 'rank0.json').read_text())
-    assert state['iter'] == 6
+    assert died.returncode == -signal.SIGKILL
+    killed = site[0] / 'killed'
+    assert not (killed / 'epoch_2.pth').exists()
+    run(site, *command[0], *command[1:], '--resume', *options)
+    assert_finite_losses(killed, 4)  # the last two of the second process
+    ends = [
+        torch.load(folder / 'epoch_2.pth', weights_only=False)['state_dict']
+        for folder in (trained, killed)
+    ]
+    assert all(torch.equal(ends[0][key], ends[1][key]) for key in ends[0])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.quality.check import Verdict, repeat_cells
 from benchmarks.quality.grid import Grid
@@ -41,7 +42,7 @@ class Trainer:
             return
         folder = Path(command[command.index('--work-dir') + 1])
         name = 'epoch_1.pth' if self.interrupt else 'epoch_2.pth'
-        (folder / name).write_text('')
+        torch.save({}, folder / name)
         (folder / 'last_checkpoint').write_text(str(folder / name))
         if self.interrupt:
             raise RuntimeError('interrupted')
