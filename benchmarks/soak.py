@@ -1,10 +1,9 @@
-"""Whether memory, file handles, threads or processes grow: ``python -m
-benchmarks.soak``.
+"""Whether memory, file handles, threads or processes grow with time.
 
-A small MetaAnchor RetinaNet is trained as tools/train.py does it. After every
-iteration it gets other anchors, of random number and shapes, and is evaluated
-with them on an image. A table at the end says what has grown; if anything
-has, the exit status is 1. Linux only.
+``python -m benchmarks.soak``. A small MetaAnchor RetinaNet is trained as
+tools/train.py does it. After every iteration it gets other anchors, of random
+number and shapes, and is evaluated with them on an image. A table at the end
+says what has grown; if anything has, the exit status is 1. Linux only.
 """
 
 import argparse
@@ -38,6 +37,7 @@ DIGITS = dict(
     size_range=(12, 48),
     objects=(1, 4),
 )
+STRIDES = (8, 16, 32, 64, 128)
 LOADER = {'batch_size': 1, 'num_workers': 1}
 SIZE = {
     'model.backbone.base_channels': 8,
@@ -170,9 +170,11 @@ def soak(iterations: int, say: Callable[[str], None] = print) -> list[str]:
         watch = Watch(iterations)
         runner.register_hook(watch)
         # pycocotools prints what it does.
-        with open(os.devnull, 'w') as nowhere:
-            with contextlib.redirect_stdout(nowhere):
-                runner.train()
+        with (
+            open(os.devnull, 'w') as nowhere,
+            contextlib.redirect_stdout(nowhere),
+        ):
+            runner.train()
         watch.bar.close()
         del runner
         gc.collect()
