@@ -7,6 +7,7 @@ from mmdet_metaanchor.runtime.command_line import (
     add_common_arguments,
     load_config,
     one_line_errors,
+    skip_non_finite_steps,
     use_amp,
 )
 from mmdet_metaanchor.runtime.runner import build_runner
@@ -40,6 +41,7 @@ def main() -> None:
         cfg = load_config(args)
         if args.amp:
             use_amp(cfg)
+        skip_non_finite_steps(cfg)
         if args.auto_scale_lr:
             if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
                 raise ValueError(
