@@ -1,15 +1,17 @@
 """Two processes that train together, joined by gloo.
 
 Stock heads divide their losses by the number of positive priors of a process
-(RPN: of sampled ones), and DDP takes the mean of the gradients. So two
-processes do what one does with both of their images
+(RPN: of sampled ones, YOLOv3: of all), and DDP takes the mean of the
+gradients. So two processes do what one does with both of their images
 
 - where the processes have equal numbers of them: here by equal boxes in other
   images;
 - where they draw the same jitter: from the same seed, as MMEngine gives them;
 - where the sampler of RPN has nothing to choose: here it takes all priors;
-- with twice the learning rate for YOLOv3, whose losses are sums over images;
 - without batch normalisation, which sees the images of a process.
+
+Where losses are sums, as in MMDetection's config of YOLOv3, two processes
+need twice the learning rate, too.
 """
 
 import copy
@@ -31,7 +33,7 @@ import mmdet_metaanchor  # noqa: F401 (registers the heads)
 
 NAMES = ('Retina', 'RPN', 'SSD', 'YOLOV3')
 SIZE = (96, 128)  # (height, width) of the images, px
-STEPS = 20
+STEPS, RATE = 20, 1e-3
 IOU = dict(
     type='MaxIoUAssigner',
     pos_iou_thr=0.5,
@@ -132,11 +134,11 @@ def batch(step, images, holds='boxes'):
     return dict(inputs=torch.stack(inputs), data_samples=samples)
 
 
-def train(name, wrap, images, steps, lr, holds='boxes', stock=False):
+def train(name, wrap, images, steps, holds='boxes', stock=False):
     """Keys of the losses, and weights at the end."""
     torch.manual_seed(0)
     model = Detector(name, stock).train()
-    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=lr))
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=RATE))
     model = wrap(model)
     keys = set()
     for step in range(steps):
@@ -146,10 +148,6 @@ def train(name, wrap, images, steps, lr, holds='boxes', stock=False):
         keys |= log.keys()
     state = getattr(model, 'module', model).state_dict()
     return sorted(keys), {key: value.clone() for key, value in state.items()}
-
-
-def rate(name, processes):
-    return 1e-3 * (processes if name == 'YOLOV3' else 1)
 
 
 def work(rank, file, answers, stock=False):
@@ -166,12 +164,12 @@ def work(rank, file, answers, stock=False):
     found = {}
     for name in NAMES:
         found[name] = train(
-            name, MMDistributedDataParallel, [rank], STEPS, rate(name, 2),
+            name, MMDistributedDataParallel, [rank], STEPS,
             stock=stock,
         )  # fmt: skip
         for case, holds in CASES.items():
             found[name, case] = train(
-                name, MMDistributedDataParallel, [rank], 2, rate(name, 2),
+                name, MMDistributedDataParallel, [rank], 2,
                 holds[rank], stock,
             )  # fmt: skip
     torch.save(found, f'{answers}{rank}')
@@ -204,7 +202,7 @@ def found(tmp_path_factory):
 
 @pytest.mark.parametrize('name', NAMES)
 def test_as_one_with_both_images(found, name):
-    keys, wanted = train(name, nn.Identity(), [0, 1], STEPS, rate(name, 1))
+    keys, wanted = train(name, nn.Identity(), [0, 1], STEPS)
     before = Detector(name, stock=False).state_dict()
     for seen, state in (process[name] for process in found):
         assert seen == keys
