@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import runpy
 import sys
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config, ConfigDict
@@ -21,6 +23,22 @@ from mmengine.structures import InstanceData
 import mmdet_metaanchor  # noqa: F401 (registers the components)
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# Random cases of each property: few and always the same ones in the suite;
+# `HYPOTHESIS_PROFILE=long python -m pytest -m hypothesis` makes 10 000 new
+# ones of each.
+for profile, cases in (('fast', 100), ('long', 10_000)):
+    settings.register_profile(
+        profile,
+        max_examples=cases,
+        derandomize=profile == 'fast',
+        deadline=None,
+        suppress_health_check=[
+            HealthCheck.too_slow,
+            HealthCheck.function_scoped_fixture,
+        ],
+    )
+settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'fast'))
 
 # The head that docs/other-heads.md makes is tested as it stands there.
 # A module of its own lets heads be pickled.

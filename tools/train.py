@@ -8,6 +8,7 @@ from mmdet_metaanchor.runtime.command_line import (
     add_common_arguments,
     load_config,
     one_line_errors,
+    skip_non_finite_steps,
     use_amp,
 )
 from mmdet_metaanchor.runtime.interruptions import (
@@ -47,6 +48,7 @@ def main() -> None:
         use_checked_datasets(cfg)
         if args.amp:
             use_amp(cfg)
+        skip_non_finite_steps(cfg)
         if args.auto_scale_lr:
             if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
                 raise ValueError(

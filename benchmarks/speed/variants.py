@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from mmdet.models.dense_heads import SSDHead
@@ -121,6 +121,9 @@ class Settings:
     device: str = 'cpu'
     family: str = 'retinanet'
 
+    #: Ground truths of an image.
+    objects: ClassVar[int] = OBJECTS
+
     def __post_init__(self) -> None:
         for name in ('image_size', 'batch_size', 'pairs'):
             value = getattr(self, name)
@@ -216,10 +219,14 @@ def make_run(
     if what == 'training step':
         return training_step(
             model,
-            make_batch(settings.image_size, settings.batch_size, OBJECTS),
+            make_batch(
+                settings.image_size, settings.batch_size, settings.objects
+            ),
             cfg.optim_wrapper,
         )
-    return inference(model, make_batch(settings.image_size, 1, OBJECTS))
+    return inference(
+        model, make_batch(settings.image_size, 1, settings.objects)
+    )
 
 
 def set_precision(model: nn.Module, settings: Settings) -> None:

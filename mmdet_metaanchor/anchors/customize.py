@@ -122,8 +122,10 @@ def build_anchors(
         MetaAnchorGenerator: A new one.
 
     Raises:
-        TypeError: ``anchors`` is neither a dict nor a list.
-        ValueError: Bad sizes, or levels that do not match.
+        TypeError: ``anchors`` is neither a dict nor a list, or the class that
+            it names takes no such arguments.
+        ValueError: Bad sizes, levels that do not match, or anything else
+            that no generator can be built of.
     """
     centers = [tuple(c[0].tolist()) for c in trained.base_centers]
     if isinstance(anchors, Mapping):
@@ -155,7 +157,16 @@ def build_anchors(
         )
     for setting in ('jitter', 'anneal'):
         cfg.setdefault(setting, getattr(trained, setting))
-    generator = TASK_UTILS.build(cfg)
+    try:
+        generator = TASK_UTILS.build(cfg)
+    except (TypeError, ValueError):
+        raise
+    except Exception as error:
+        # MMDetection's classes check little, each by an error of its own.
+        raise ValueError(
+            f'anchors {anchors!r} are none: {type(error).__name__}: '
+            f'{" ".join(str(error).split())}'
+        ) from error
     _warn_of_moved_centers(generator, trained)
     return generator
 

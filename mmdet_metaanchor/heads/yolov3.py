@@ -8,6 +8,7 @@ from mmdet.models.dense_heads import YOLOV3Head
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
+from ..method.memo import Memo
 from ..method.meta_head import Branch, MetaHeadMixin, Towers
 
 
@@ -36,6 +37,7 @@ class MetaYOLOV3Head(MetaHeadMixin, YOLOV3Head):
 
     def _init_layers(self) -> None:
         super()._init_layers()
+        self._maps = Memo()
         for level, conv in enumerate(self.convs_pred):
             self.convs_pred[level] = self._anchor_functions(
                 conv, self.num_base_priors, self._output_map, level
@@ -45,7 +47,12 @@ class MetaYOLOV3Head(MetaHeadMixin, YOLOV3Head):
         """:meth:`box_map` for boxes, and all other outputs as they are."""
         scale, shift = self.box_map(codes, level)
         others = (0, self.num_attrib - 4)
-        return F.pad(scale, others, value=1.0), F.pad(shift, others)
+        # The same objects, for what is kept of them.
+        return self._maps(
+            lambda: (F.pad(scale, others, value=1.0), F.pad(shift, others)),
+            scale,
+            shift,
+        )
 
     def init_weights(self) -> None:
         """Initialise as stock does, theta* in the place of its filters."""

@@ -76,9 +76,8 @@ class AnchorFunctionGenerator(AnchorWeights):
 
     Where no gradients are needed, what was generated is kept for the next
     call (:class:`.Memo`), so that inference costs no more than stock's. It is
-    forgotten when parameters, buffers or codes change, at ``train()`` and
-    ``eval()`` and when the module moves. Only writes through ``.data`` between
-    two inferences, without one of these calls, go unnoticed.
+    forgotten when parameters, buffers or codes change, in whatever way, at
+    ``train()`` and ``eval()`` and when the module moves.
 
     Args:
         *args: Arguments of :class:`AnchorWeights`.
@@ -114,13 +113,19 @@ class AnchorFunctionGenerator(AnchorWeights):
         layers = [self.shared, self.code_layer, self.residual_layer]
         if self.rank is not None:
             layers.append(self.basis_layer)
-        inputs = [layer.weight for layer in layers]
-        inputs += [self.shared.bias, self.bends]
+        weights = [layer.weight for layer in layers]
+        weights += [self.shared.bias, self.bends]
+        inputs = []
         for code in codes:
             inputs.append(self._trained_codes(code))
             if self.output_map is not None:
                 inputs += self._scale_and_shift(code, self.shared.bias)
-        return self._kept(lambda: compute(*codes), compute.__name__, *inputs)
+        return self._kept(
+            lambda: compute(*codes),
+            compute.__name__,
+            *inputs,
+            watched=weights,
+        )
 
     def forward(
         self,

@@ -220,8 +220,8 @@ class MetaHeadMixin(LevelOutputs):
         return self._trained(
             lambda: nearest(codes, range_of_level(trained, level).to(codes)),
             codes,
-            trained,
             level,
+            watched=[trained],
         )
 
     def anchor_functions(self) -> dict[str, AnchorFunctionGenerator]:

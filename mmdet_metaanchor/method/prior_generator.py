@@ -218,7 +218,9 @@ class MetaAnchorGenerator(AnchorGenerator):
             )
 
         return list(
-            self._codes(compute, *self.base_anchors, self.standard_boxes)
+            self._codes(
+                compute, watched=[*self.base_anchors, self.standard_boxes]
+            )
         )
 
     def shape_range(self, jitter: bool = True) -> Tensor:

@@ -47,17 +47,19 @@ def check_shapes(shapes: Shapes, strides: Sequence) -> list[Tensor]:
             f'shapes must have one list for each of the {len(strides)} '
             f'strides {list(strides)}, got {len(shapes)}: {shapes}'
         )
+    levels = []
     for level, sizes in enumerate(shapes):
         try:
             pairs = [(float(w), float(h)) for w, h in sizes]
-        except (TypeError, ValueError):
+        except (OverflowError, TypeError, ValueError):
             raise ValueError(
                 'shapes must be [[(w, h), ...], ...] in px, one list per '
                 f'level, got {sizes} on level {level}'
             ) from None
         for w, h in pairs:
             check_size(w, h, level)
-    return [torch.tensor(sizes).float().reshape(-1, 2) for sizes in shapes]
+        levels.append(torch.tensor(pairs).float().reshape(-1, 2))
+    return levels
 
 
 def check_numbers(name: str, values) -> None:

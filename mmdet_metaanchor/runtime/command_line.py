@@ -9,6 +9,7 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
+from mmengine.optim import OptimWrapper
 
 
 @contextmanager
@@ -94,3 +95,14 @@ def use_amp(cfg: Config) -> None:
         )
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def skip_non_finite_steps(cfg: Config) -> None:
+    """Let a training leave steps out that are not finite, in ``cfg``.
+
+    MMEngine's plain ``OptimWrapper`` becomes a :class:`.FiniteOptimWrapper`;
+    another wrapper stays.
+    """
+    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    if kind in ('OptimWrapper', OptimWrapper):
+        cfg.optim_wrapper.type = 'FiniteOptimWrapper'

@@ -62,7 +62,8 @@ def read_json(path: str | Path):
     """
     try:
         return json.loads(Path(path).read_text(encoding='utf-8'))
-    except json.JSONDecodeError as error:
+    # The first is of text, of bytes or of numbers that are none.
+    except (ValueError, RecursionError) as error:
         raise ValueError(f'{path} is not JSON: {error}') from None
 
 

@@ -5,18 +5,20 @@ forms have the anchors of now.
 """
 
 import copy
+import itertools
 import pickle
 import threading
 
 import pytest
 import torch
-from families import build, every_head, features
+from families import both_forms, build, every_head, features
 from mmdet.structures import DetDataSample
 from mmengine.config import ConfigDict
 from mmengine.model import ExponentialMovingAverage
 from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from mmdet_metaanchor import customize_anchors
+from mmdet_metaanchor import AnchorFunctionGenerator, customize_anchors
 from mmdet_metaanchor.anchors.customize import list_shapes
 
 
@@ -101,15 +103,41 @@ def test_anchors_changed_before_and_after(name, state, process_group):
         assert near(outputs(head, name), wanted[1.2])
 
 
-def step(head):
-    head.train()
-    optimizer = torch.optim.AdamW(head.parameters(), lr=0.1)
+@pytest.mark.parametrize(
+    ('first', 'second'),
+    [
+        pair
+        for pair in itertools.product(STATES, STATES)
+        # DDP refuses an average, of which nothing is trained.
+        if pair != ('average', 'DDP')
+    ],
+)
+def test_two_states_one_after_the_other(first, second, process_group):
+    head = build('Retina')
+    shapes = [other_shapes(head, factor) for factor in (1.2, 0.9)]
+    customize_anchors(head, shapes[1])
+    wanted = outputs(head, 'Retina')
+    customize_anchors(head, shapes[0])
+    for state in (first, second):
+        head = STATES[state](head)
+        outputs(head, 'Retina')
+    customize_anchors(head, shapes[1])
+    assert near(outputs(head, 'Retina'), wanted)
+
+
+def step(head, **kwargs):
+    optimizer = torch.optim.AdamW(head.parameters(), lr=0.1, **kwargs)
     sum(
         level.square().sum()
         for branch in head(features(head.family))
         for level in branch
     ).backward()
     optimizer.step()
+
+
+def step_in_training(head):
+    head.train()
+    step(head)
     head.eval()
 
 
@@ -127,6 +155,43 @@ def written(head):
         param.mul_(1.5)
 
 
+def written_as_data(head):
+    for param in head.parameters():
+        param.data.mul_(1.5)
+
+
+def written_as_array(head):
+    for param in head.parameters():
+        param.detach().numpy()[...] *= 1.5
+
+
+def one_number(head):
+    """The last of the largest tensor of a generator of each branch."""
+    for part in head.anchor_functions().values():
+        part.shared.weight.data.flatten()[-1].add_(1)
+
+
+def data_assigned(head):
+    """Twice, so that the second may get the memory of the first."""
+    for param in head.parameters():
+        param.data = param.data * 1.5
+        param.data = param.data * 0.9
+
+
+def from_vector(head):
+    """As PyTorch's averaging of optimizers in one vector does."""
+    vector = parameters_to_vector(head.parameters()).detach()
+    vector_to_parameters(1.5 * vector, head.parameters())
+
+
+def tensors_swapped(head):
+    """As ``module.to()`` may do it in the future of PyTorch."""
+    for param, other in zip(
+        list(head.parameters()), build(head.family).parameters(), strict=True
+    ):
+        torch.utils.swap_tensors(param, other)
+
+
 def loaded(head, **kwargs):
     state = {k: v.clone() for k, v in build(head.family).state_dict().items()}
     head.load_state_dict(state, **kwargs)
@@ -140,13 +205,27 @@ def halved(head):
 
 # What is done to a head in place, between two inferences.
 CHANGES = {
-    'training step': step,
+    'training step': step_in_training,
+    'step of an optimizer': step,
+    'step of a fused optimizer': lambda head: step(head, fused=True),
     'written to': written,
+    'written to through .data': written_as_data,
+    'written to as an array': written_as_array,
+    'one number': one_number,
+    '.data assigned': data_assigned,
+    'from a vector': from_vector,
+    'tensors swapped': tensors_swapped,
     'averages swapped': swapped,
     'loaded': loaded,
     'assigned': lambda head: loaded(head, assign=True),
     'rounded': halved,
     'trained range': lambda head: head.shape_range.fill_(-0.1),
+    'trained range through .data': lambda head: head.shape_range.data.fill_(
+        -0.1
+    ),
+    'anchors written to': lambda head: [
+        level.data.mul_(1.3) for level in head.prior_generator.base_anchors
+    ],
     'trained range unknown': lambda head: head.shape_range.fill_(torch.nan),
     'box function': lambda head: setattr(head, 'box_function', 'published'),
     'form': lambda head: [
@@ -170,6 +249,31 @@ def test_weights_changed(name, change):
     # A copy has kept nothing.
     assert torch.equal(now, outputs(copy.deepcopy(head), name))
     assert near(now, before) == (change == 'form')
+
+
+@every_head
+def test_average_that_goes_on(name):
+    """MMEngine writes the averages through ``.data``."""
+    head = build(name)
+    average = ExponentialMovingAverage(head, momentum=0.5).eval()
+    average.update_parameters(head)  # the first is a copy
+    before = outputs(average.module, name)
+    written(head)
+    average.update_parameters(head)
+    now = outputs(average.module, name)
+    assert not near(now, before)
+    assert torch.equal(now, outputs(copy.deepcopy(average.module), name))
+
+
+@every_head
+@both_forms
+def test_nothing_is_generated_twice(name, form, monkeypatch):
+    """What the tests above would hold without."""
+    head = build(name, form=form)
+    outputs(head, name)
+    for method in ('_hidden', 'kernel_and_bias'):
+        monkeypatch.setattr(AnchorFunctionGenerator, method, None)
+    outputs(head, name)
 
 
 @every_head
@@ -250,8 +354,9 @@ def test_anchors_changed_in_the_middle_of_a_prediction(name, detecting):
     assert not torch.equal(*wanted)
 
 
-def test_anchors_changed_by_another_thread(detecting):
-    head, detect = detecting('SSD')  # the number of anchors changes, too
+@every_head
+def test_anchors_changed_by_another_thread(name, detecting):
+    head, detect = detecting(name)  # of SSD, the number changes, too
     sets = [list_shapes(head.prior_generator), other_shapes(head, 0.9)]
     wanted = []
     for shapes in sets:
@@ -267,7 +372,7 @@ def test_anchors_changed_by_another_thread(detecting):
     thread = threading.Thread(target=change)
     thread.start()
     try:
-        found = [detect() for _ in range(100)]
+        found = [detect() for _ in range(40)]
     finally:
         done.set()
         thread.join()

@@ -14,12 +14,12 @@ def asked():
     """A memo of squares, and what it has computed so far."""
     memo, computed = Memo(), []
 
-    def square(number, *more):
+    def square(number, *more, **kwargs):
         def compute():
             computed.append(number.clone())
             return number.square()
 
-        return memo(compute, number, *more)
+        return memo(compute, number, *more, **kwargs)
 
     return square, computed, memo
 
@@ -69,6 +69,41 @@ def test_keeps_few(asked):
         assert len(memo._kept) <= memo.most
     square(numbers[-1])
     assert len(computed) == len(numbers)
+
+
+@pytest.mark.parametrize('numbers', [3, 1024, 3000])
+@pytest.mark.parametrize(
+    'dtype', [torch.float32, torch.float64, torch.bfloat16, torch.uint8]
+)
+def test_watched_tensors_are_looked_at(asked, numbers, dtype):
+    """Each number of them, NaN or not, which PyTorch would not count."""
+    square, computed, _ = asked
+    number = torch.tensor(3.0)
+    # A view that does not start where memory is aligned to 8 bytes.
+    watched = torch.ones(numbers + 1).to(dtype)[1:]
+    for index in (0, numbers // 2, numbers - 1):
+        square(number, watched=[watched])
+        before = len(computed)
+        square(number, watched=[watched])
+        assert len(computed) == before
+        watched.data[index] = 2
+        square(number, watched=[watched])
+        assert len(computed) == before + 1
+    if dtype.is_floating_point:
+        watched.data.fill_(torch.nan)
+        assert square(number, watched=[watched]) is square(
+            number, watched=[watched]
+        )
+
+
+def test_gradients_are_as_they_were(asked):
+    """To leave inference mode would turn them on."""
+    square, *_ = asked
+    number = torch.tensor(3.0, requires_grad=True)
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            assert not square(number).requires_grad
+        number.data.add_(1)
 
 
 @pytest.mark.parametrize(

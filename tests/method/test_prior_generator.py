@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mmdet.models.task_modules.prior_generators import AnchorGenerator
 from mmdet.registry import TASK_UTILS
@@ -216,7 +216,6 @@ def test_standard_box_is_exact_in_single_precision():
     assert tuple(again.tolist()) == ours.standard_box
 
 
-@settings(max_examples=50, deadline=None)
 @given(
     st.lists(
         st.tuples(*[st.floats(1, 500, width=32)] * 2), min_size=1, max_size=6

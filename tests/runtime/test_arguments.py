@@ -1,18 +1,45 @@
 """A typo in a config names the nearest right key, for every part of ours."""
 
+import pkgutil
+import re
+from importlib import import_module
+from pathlib import Path
+
+import mmdet.registry
+import mmengine.registry
 import pytest
 from mmdet.registry import MODELS, TASK_UTILS
-from mmengine.registry import OPTIM_WRAPPERS
+from mmengine.registry import Registry
 
 import mmdet_metaanchor
 from mmdet_metaanchor.runtime.arguments import accepted, known_arguments
 
+# Parts that the package does not import by itself, too.
+for module in pkgutil.walk_packages(
+    mmdet_metaanchor.__path__, mmdet_metaanchor.__name__ + '.'
+):
+    import_module(module.name)
+REGISTRIES = {
+    id(registry): registry
+    for source in (mmengine.registry, mmdet.registry)
+    for registry in vars(source).values()
+    if isinstance(registry, Registry)
+}
 REGISTERED = [
     (registry, name)
-    for registry in (MODELS, TASK_UTILS, OPTIM_WRAPPERS)
+    for registry in REGISTRIES.values()
     for name, module in registry.module_dict.items()
     if module.__module__.startswith(mmdet_metaanchor.__name__ + '.')
 ]
+
+
+def test_the_list_of_parts_is_whole():
+    """As many as the source registers; each in one registry."""
+    source = '\n'.join(
+        path.read_text()
+        for path in Path(mmdet_metaanchor.__file__).parent.rglob('*.py')
+    )
+    assert len(REGISTERED) == len(re.findall(r'^@\w+\.register', source, re.M))
 
 
 @pytest.mark.parametrize(('registry', 'name'), REGISTERED)

@@ -1,7 +1,12 @@
 import pytest
 from mmengine.config import Config
+from mmengine.optim import OptimWrapper
 
-from mmdet_metaanchor.runtime.command_line import one_line_errors, use_amp
+from mmdet_metaanchor.runtime.command_line import (
+    one_line_errors,
+    skip_non_finite_steps,
+    use_amp,
+)
 
 
 def test_amp_is_turned_on_where_there_is_an_accelerator(monkeypatch):
@@ -29,3 +34,20 @@ def test_errors_of_the_user_are_one_line_and_bugs_are_not():
         raise ValueError('anchors are bad')
     with pytest.raises(ZeroDivisionError), one_line_errors():
         1 / 0  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ('written', 'kind'),
+    [
+        (dict(), 'FiniteOptimWrapper'),
+        (dict(type='OptimWrapper'), 'FiniteOptimWrapper'),
+        (dict(type=OptimWrapper), 'FiniteOptimWrapper'),
+        # They leave such steps out by themselves, or are a choice.
+        (dict(type='AmpOptimWrapper'), 'AmpOptimWrapper'),
+        (dict(type='ApexOptimWrapper'), 'ApexOptimWrapper'),
+    ],
+)
+def test_steps_that_are_not_finite_are_left_out_by_default(written, kind):
+    cfg = Config(dict(optim_wrapper=written))
+    skip_non_finite_steps(cfg)
+    assert cfg.optim_wrapper.type == kind

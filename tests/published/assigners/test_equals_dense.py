@@ -4,7 +4,7 @@ from unittest import mock
 
 import dense
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmdet.models.task_modules.prior_generators import YOLOAnchorGenerator
 from mmengine.structures import InstanceData
@@ -16,12 +16,7 @@ from mmdet_metaanchor.published.assigners import (
     prior_index,
 )
 
-CASES = settings(
-    max_examples=1000,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+CASES = settings(max_examples=max(1000, settings().max_examples))
 # Few distinct numbers: ties, duplicates and boxes without area are common.
 # Some lie outside of the image, as crops leave them.
 SIDES = st.integers(0, 48)

@@ -25,7 +25,7 @@ WITH_VARIANCES = [
 ]
 UNIT = (1.0, 1.0, 1.0, 1.0)
 
-CASES = settings(max_examples=1000, deadline=None, derandomize=True)
+CASES = settings(max_examples=max(1000, settings().max_examples))
 PLACE = st.floats(-1e4, 1e4, width=32)
 SIDE = st.floats(-3, 4).map(lambda exponent: 10**exponent)  # 0.001 to 10 000
 
