@@ -37,11 +37,11 @@ class AnchorNetwork(DetectorNetwork):
         super().__init__(model, decode=True)
 
     @staticmethod
-    def _check_head(head: nn.Module | None) -> None:
+    def _check_head(head: nn.Module) -> None:
         if not isinstance(head, MetaHeadMixin):
             raise TypeError(
-                'only the anchors of a MetaAnchor head can be an input, and '
-                f'a {type(head).__name__} is none'
+                f'the anchors of a {type(head).__name__} are fixed: only '
+                'those of a MetaAnchor head can be an input'
             )
 
     @property
@@ -78,25 +78,43 @@ class AnchorNetwork(DetectorNetwork):
             :class:`DetectorNetwork` decodes them. The n rows are those of
             the first level, then of the next; of a level by rows of cells,
             from left to right, and of a cell in the order of its anchors.
+            An anchor with a side that is 0, negative, infinite or NaN has
+            scores of 0, and its boxes mean nothing.
         """
+        real = [((a > 0) & (a < torch.inf)).all(1, True) for a in anchors]
+        sizes = [
+            torch.where(good, level, 1.0)
+            for good, level in zip(real, anchors, strict=True)
+        ]
+        priors = self._generator.with_shapes(sizes)
+        branches = self._outputs(images, priors.codes_of(priors.base_shapes))
+        boxes, scores = self._read(images, branches, priors)
+        # One for the rows of every cell.
+        masks = [
+            good.to(scores).repeat(level.shape[-2] * level.shape[-1], 1)
+            for good, level in zip(real, branches[0], strict=True)
+        ]
+        return boxes, scores * torch.cat(masks)
+
+    def _outputs(
+        self, images: Tensor, codes: Sequence[Tensor]
+    ) -> list[list[Tensor]]:
+        """What the head's forward gives for these codes."""
         head = self.model.bbox_head
-        priors = self._generator.with_shapes(anchors)
-        codes = priors.codes_of(priors.base_shapes)
         towers = head.towers(self.model.extract_feat(self._preprocess(images)))
         branches = []
         for functions, tower in zip(head.branches(), towers, strict=True):
             if isinstance(functions, AnchorFunctionGenerator):
                 functions = [functions] * len(tower)
-            # Level by level, so that none is taken for equal to another.
+            levels = zip(functions, tower, codes, strict=True)
+            # Each by itself: of several, equal codes would be merged.
             branches.append(
                 [
                     one(one.prepare([feat], None), [code])[0]
-                    for one, feat, code in zip(
-                        functions, tower, codes, strict=True
-                    )
+                    for one, feat, code in levels
                 ]
             )
-        return self._read(images, branches, priors)
+        return branches
 
     def reference(
         self, images: Tensor, *anchors: Tensor

@@ -33,7 +33,6 @@ class DetectorNetwork(nn.Module):
 
     def __init__(self, model: nn.Module, decode: bool = False) -> None:
         head = getattr(model, 'bbox_head', None)
-        self._check_head(head)
         if not isinstance(head, HEADS) or hasattr(model, 'roi_head'):
             names = ', '.join(kind.__name__ for kind in HEADS)
             raise TypeError(
@@ -41,6 +40,7 @@ class DetectorNetwork(nn.Module):
                 f'exported, got {type(model).__name__} with a '
                 f'{type(head).__name__}'
             )
+        self._check_head(head)
         if not isinstance(model.data_preprocessor, ImgDataPreprocessor):
             raise TypeError(
                 'the data_preprocessor of the model must be an '
@@ -54,7 +54,7 @@ class DetectorNetwork(nn.Module):
         self.eval()
 
     @staticmethod
-    def _check_head(head: nn.Module | None) -> None:
+    def _check_head(head: nn.Module) -> None:
         if isinstance(head, MetaHeadMixin):
             raise TypeError(
                 f'the weights of a {type(head).__name__} are generated: bake '
