@@ -50,14 +50,19 @@ Detect = Callable[[torch.Tensor], tuple[np.ndarray, np.ndarray]]
 
 def write_files(
     model: nn.Module, cfg: Config, folder: Path
-) -> tuple[dict[str, Path], nn.Module]:
-    """ONNX files of a detector by their precision, and the stock detector.
+) -> tuple[dict[str, Path], Config]:
+    """ONNX files of a detector.
 
     Args:
         model (nn.Module): Stock or MetaAnchor.
         cfg (Config): Its config, whose images of train calibrate int8.
         folder (Path): Where the files go.
+
+    Returns:
+        tuple[dict[str, Path], Config]: The files by their precision, and the
+        ``test_cfg`` of the stock detector.
     """
+    images = read_images(cfg, 'train')
     names = (FP32, 'fp16', 'int8, weights only', 'int8')
     files = {name: folder / f'{i}.onnx' for i, name in enumerate(names)}
     if isinstance(getattr(model, 'bbox_head', None), MetaHeadMixin):
@@ -70,8 +75,8 @@ def write_files(
     export_onnx(model, fp32, decode=True)
     _to_half(fp32, fp16)
     _quantise_weights(fp32, weights)
-    _quantise(fp32, int8, read_images(cfg, 'train'))
-    return files, model
+    _quantise(fp32, int8, images)
+    return files, model.test_cfg
 
 
 def _to_half(source: Path, out: Path) -> None:
@@ -189,8 +194,8 @@ def measure(
             else []
         )
     }
-    files, stock = write_files(model, cfg, folder)
     images = read_images(cfg, 'val')
+    files, test_cfg = write_files(model, cfg, folder)
     pixels = [images[i]['inputs'] for i in range(min(20, len(images)))]
     detectors = {
         name: detector_of(path, anchors) for name, path in files.items()
@@ -200,9 +205,7 @@ def measure(
         sides = [_run(detectors[kind], pixels) for kind in (FP32, name)]
         times = median_ratio(alternate(name, sides, pairs, 'cpu'))
         with quiet():
-            metrics = mean_precision(
-                detectors[name], images, cfg, stock.test_cfg
-            )
+            metrics = mean_precision(detectors[name], images, cfg, test_cfg)
         rows.append(
             dict(
                 name=name,
