@@ -63,7 +63,7 @@ def write_files(
         ``test_cfg`` of the stock detector.
     """
     images = read_images(cfg, 'train')
-    names = (FP32, 'fp16', 'int8, weights only', 'int8')
+    names = (FP32, 'fp16', 'int8, dynamic', 'int8, calibrated')
     files = {name: folder / f'{i}.onnx' for i, name in enumerate(names)}
     if isinstance(getattr(model, 'bbox_head', None), MetaHeadMixin):
         files[FREE] = folder / f'{len(names)}.onnx'

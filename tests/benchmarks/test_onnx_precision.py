@@ -63,16 +63,16 @@ def test_files_of_all_precisions(cfg, tmp_path):
     files, _ = write_files(model, cfg, tmp_path)
     nodes = {name: onnx.load(path).graph.node for name, path in files.items()}
     convs = sum(node.op_type == 'Conv' for node in nodes[FP32])
-    made = [node.output[0] for node in nodes['int8']]
-    for node in nodes['int8']:
+    made = [node.output[0] for node in nodes['int8, calibrated']]
+    for node in nodes['int8, calibrated']:
         if node.op_type == 'Conv':  # of input and kernel that are 8 bits
             kinds = [
-                nodes['int8'][made.index(name)].op_type
+                nodes['int8, calibrated'][made.index(name)].op_type
                 for name in node.input[:2]
             ]
             assert kinds == ['DequantizeLinear'] * 2
-    assert sum(n.op_type == 'Conv' for n in nodes['int8']) == convs
-    whole = [n.op_type for n in nodes['int8, weights only']]
+    assert sum(n.op_type == 'Conv' for n in nodes['int8, calibrated']) == convs
+    whole = [n.op_type for n in nodes['int8, dynamic']]
     assert whole.count('ConvInteger') == convs
     kept = onnx.load(files['fp16']).graph.initializer
     half = onnx.TensorProto.FLOAT16
@@ -84,8 +84,8 @@ def test_files_of_all_precisions(cfg, tmp_path):
     boxes, scores = found[FP32]
     for ours, theirs in found.values():
         assert ours.shape == boxes.shape
-        # 0.01 of scores near 0.01 at the start of a training, in [0, 1].
-        np.testing.assert_allclose(theirs, scores, atol=0.01)
+        # Scores of about 0.5: a few steps of 256 in a logit, times 1/4.
+        np.testing.assert_allclose(theirs, scores, atol=0.03)
 
 
 def test_table():
