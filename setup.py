@@ -25,7 +25,8 @@ EXTRAS = {
     # tools/search_anchors.py is faster with it.
     'search': ['faster-coco-eval'],
     # Another ruff would format otherwise.
-    'test': ['pytest', 'pytest-xdist', 'hypothesis', 'ruff==0.17.6'],
+    # aenum is for MMDeploy, which tools/setup_env.sh adds without its own.
+    'test': ['pytest', 'pytest-xdist', 'hypothesis', 'ruff==0.17.6', 'aenum'],
 }
 
 

@@ -1,4 +1,8 @@
-"""Export a stock RetinaNet, SSD, YOLOv3 or RPN to ONNX: a baked one, say."""
+"""Export a RetinaNet, SSD, YOLOv3 or RPN to ONNX.
+
+A stock one, a baked one, say; or, with --anchors-as-input, a MetaAnchor one,
+whose anchors are then given to the file with every image.
+"""
 
 import argparse
 from pathlib import Path
@@ -22,6 +26,12 @@ def parse_args() -> argparse.Namespace:
         '--decode',
         action='store_true',
         help='give boxes and scores, not the raw outputs of the head',
+    )
+    parser.add_argument(
+        '--anchors-as-input',
+        action='store_true',
+        help='take sizes (w, h) in px of the anchors beside the images, one '
+        'list per level, and give boxes and scores',
     )
     parser.add_argument(
         '--check',
@@ -50,7 +60,9 @@ def main() -> None:
         images = [read_image(name) for name in args.check]
         model, _ = load_detector(Config.fromfile(args.config), args.checkpoint)
         out.parent.mkdir(parents=True, exist_ok=True)
-        differences = export_onnx(model, out, args.decode, images)
+        differences = export_onnx(
+            model, out, args.decode, images, args.anchors_as_input
+        )
     session = open_session(out)
     print(f'{out}: {out.stat().st_size / 1e6:.1f} MB')
     for kind, values in (

@@ -155,6 +155,12 @@ install_stack() {
     logged opencv-headless pip install --force-reinstall --no-deps \
         "opencv-python-headless==$version"
 
+    # Its own requirements would replace MMEngine, onnx and protobuf, and it
+    # works without. There are wheels for x86 only.
+    echo '      MMDeploy, for its test'
+    pip install --no-deps mmdeploy==1.3.1 >"$venv/logs/mmdeploy.log" 2>&1 ||
+        echo '      none for this machine: the test is skipped'
+
     # pip may have kept an MMCV that it compiled for another torch.
     if ! "$venv/bin/python" -c 'import mmcv.ops' 2>/dev/null; then
         echo "      MMCV's ops do not load: compiling them anew"

@@ -1,7 +1,8 @@
 """A detector as an ONNX file, which is checked before it is kept."""
 
+import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from inspect import signature
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from ..runtime.files import replacing
+from .anchor_network import AnchorNetwork
 from .onnx_network import DetectorNetwork
 
 OPSET = 17
@@ -25,6 +27,7 @@ def export_onnx(
     out: str | Path,
     decode: bool = False,
     images: Sequence[np.ndarray] = (),
+    anchors_as_input: bool = False,
 ) -> dict[str, float]:
     """Write the network of a detector to an ONNX file.
 
@@ -35,11 +38,21 @@ def export_onnx(
     replaced once onnxruntime has given what PyTorch gives, for noise of
     several sizes and for ``images``.
 
+    With ``anchors_as_input`` the anchors of a MetaAnchor detector are inputs,
+    too, ``anchors_0``, ..., one per level: sizes (w, h) in px, (A, 2), any
+    number of them; see :class:`AnchorNetwork`. The comparison is then with
+    the model that has been given the same anchors, for 1, 25 and the present
+    numbers of them. The file's metadata hold the present ones, as JSON under
+    ``anchors``.
+
     Args:
-        model (nn.Module): As for :class:`DetectorNetwork`.
+        model (nn.Module): As for :class:`DetectorNetwork`, or
+            :class:`AnchorNetwork`.
         out (str | Path): Name of the file.
         decode (bool): Whether to export boxes and scores.
         images (Sequence[np.ndarray]): (H, W, 3) images to compare with, too.
+        anchors_as_input (bool): Whether the anchors are inputs. Boxes and
+            scores are the outputs then.
 
     Returns:
         dict[str, float]: Largest difference from PyTorch of every output,
@@ -47,17 +60,21 @@ def export_onnx(
 
     Raises:
         ModuleNotFoundError: onnx or onnxruntime is not installed.
-        TypeError: As for :class:`DetectorNetwork`.
-        ValueError: As for :class:`DetectorNetwork`, or a difference is above
-            1e-4.
+        TypeError: As for :class:`DetectorNetwork`, or
+            :class:`AnchorNetwork`.
+        ValueError: A difference is above 1e-4.
     """
     _require_packages()
-    network = DetectorNetwork(model, decode)
-    noise = [_noise(*size) for size in CHECKED]
+    if anchors_as_input:
+        network = AnchorNetwork(model)
+    else:
+        network = DetectorNetwork(model, decode)
+    batches = [_noise(*size) for size in CHECKED]
+    batches += [batch_of(image) for image in images]
     with replacing(Path(out)) as part:
         _write(network, part)
         differences = largest_differences(
-            network, part, noise + [batch_of(image) for image in images]
+            network, part, network.examples(batches)
         )
         # Not `>`, which lets NaN pass.
         if not all(value <= TOLERANCE for value in differences.values()):
@@ -69,14 +86,17 @@ def export_onnx(
 
 
 def largest_differences(
-    network: DetectorNetwork, path: str | Path, batches: Sequence[np.ndarray]
+    network: DetectorNetwork,
+    path: str | Path,
+    examples: Iterable[Sequence[np.ndarray]],
 ) -> dict[str, float]:
     """Largest difference of an ONNX file from the network it was made of.
 
     Args:
         network (DetectorNetwork): The network.
         path (str | Path): The file.
-        batches (Sequence[np.ndarray]): Inputs, each (N, 3, H, W) float32.
+        examples (Iterable[Sequence[np.ndarray]]): Inputs, float32: (N, 3,
+            H, W) images, and what else the network takes.
 
     Returns:
         dict[str, float]: As :func:`export_onnx` returns.
@@ -84,10 +104,11 @@ def largest_differences(
     session = open_session(path)
     names = list(network.dynamic_axes)
     largest = dict.fromkeys(names, 0.0)
-    for batch in batches:
+    for arrays in examples:
         with torch.no_grad():
-            expected = network(torch.from_numpy(batch))
-        actual = session.run(names, {'images': batch})
+            expected = network.reference(*map(torch.from_numpy, arrays))
+        inputs = zip(network.input_axes, arrays, strict=True)
+        actual = session.run(names, dict(inputs))
         for name, ours, theirs in zip(names, actual, expected, strict=True):
             theirs = theirs.numpy()
             unit = max(1.0, float(np.abs(theirs).max()))
@@ -135,22 +156,34 @@ def _write(network: DetectorNetwork, path: Path) -> None:
     options = {}
     if 'dynamo' in signature(torch.onnx.export).parameters:
         options['dynamo'] = False
-    axes = network.dynamic_axes
+    inputs, outputs = network.input_axes, network.dynamic_axes
     with warnings.catch_warnings():
         # It says that it is the older one, and, of assertions in
         # MMDetection, that they are not part of the graph.
         warnings.simplefilter('ignore', DeprecationWarning)
         warnings.simplefilter('ignore', torch.jit.TracerWarning)
+        # Of constants that it leaves as computations, a few numbers each.
+        warnings.filterwarnings('ignore', 'Constant folding')
         torch.onnx.export(
             network,
-            (torch.from_numpy(_noise(*TRACED)),),
+            tuple(map(torch.from_numpy, network.traced(_noise(*TRACED)))),
             str(path),
-            input_names=['images'],
-            output_names=list(axes),
-            dynamic_axes={
-                'images': {0: 'batch', 2: 'height', 3: 'width'},
-                **axes,
-            },
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes={**inputs, **outputs},
             opset_version=OPSET,
             **options,
         )
+    _note(path, network.metadata)
+
+
+def _note(path: Path, metadata: dict) -> None:
+    """Write values, as JSON, into the metadata of a file."""
+    import onnx
+
+    if not metadata:
+        return
+    content = onnx.load(str(path))
+    texts = {key: json.dumps(value) for key, value in metadata.items()}
+    onnx.helper.set_model_props(content, texts)
+    onnx.save(content, str(path))

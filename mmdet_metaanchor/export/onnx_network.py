@@ -1,10 +1,12 @@
 """What is exported of a detector: from pixels to outputs or to boxes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from mmdet.models.dense_heads import RetinaHead, RPNHead, SSDHead, YOLOV3Head
+from mmdet.models.task_modules.prior_generators import AnchorGenerator
 from mmengine.model import ImgDataPreprocessor
 from torch import Tensor, nn
 
@@ -31,11 +33,6 @@ class DetectorNetwork(nn.Module):
 
     def __init__(self, model: nn.Module, decode: bool = False) -> None:
         head = getattr(model, 'bbox_head', None)
-        if isinstance(head, MetaHeadMixin):
-            raise TypeError(
-                f'the weights of a {type(head).__name__} are generated: bake '
-                'it first with tools/bake_anchors.py'
-            )
         if not isinstance(head, HEADS) or hasattr(model, 'roi_head'):
             names = ', '.join(kind.__name__ for kind in HEADS)
             raise TypeError(
@@ -43,6 +40,7 @@ class DetectorNetwork(nn.Module):
                 f'exported, got {type(model).__name__} with a '
                 f'{type(head).__name__}'
             )
+        self._check_head(head)
         if not isinstance(model.data_preprocessor, ImgDataPreprocessor):
             raise TypeError(
                 'the data_preprocessor of the model must be an '
@@ -54,6 +52,20 @@ class DetectorNetwork(nn.Module):
         self.decode = decode
         # The exporter gives every part the mode of the whole in the end.
         self.eval()
+
+    @staticmethod
+    def _check_head(head: nn.Module) -> None:
+        if isinstance(head, MetaHeadMixin):
+            raise TypeError(
+                f'the weights of a {type(head).__name__} are generated: bake '
+                'it first with tools/bake_anchors.py, or export it with its '
+                'anchors as an input (--anchors-as-input)'
+            )
+
+    @property
+    def input_axes(self) -> dict[str, dict[int, str]]:
+        """Name of every input, in order, and of its axes that vary."""
+        return dict(images={0: 'batch', 2: 'height', 3: 'width'})
 
     @property
     def dynamic_axes(self) -> dict[str, dict[int, str]]:
@@ -104,8 +116,38 @@ class DetectorNetwork(nn.Module):
         branches = self.model(self._preprocess(images), mode='tensor')
         if not self.decode:
             return tuple(level for branch in branches for level in branch)
+        generator = self.model.bbox_head.prior_generator
+        return self._read(images, branches, generator)
+
+    @property
+    def metadata(self) -> dict:
+        """What an exported file tells of itself, JSON values."""
+        return {}
+
+    def traced(self, images: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Inputs to export with, of these images."""
+        return (images,)
+
+    def examples(
+        self, batches: Sequence[np.ndarray]
+    ) -> Iterator[tuple[np.ndarray, ...]]:
+        """Inputs to compare an exported file with, of batches of images."""
+        for images in batches:
+            yield (images,)
+
+    def reference(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """What an exported file has to give for these inputs."""
+        return self(*inputs)
+
+    def _read(
+        self,
+        images: Tensor,
+        branches: Sequence[Sequence[Tensor]],
+        generator: AnchorGenerator,
+    ) -> tuple[Tensor, Tensor]:
+        """Boxes and scores of the outputs of the head."""
         head = self.model.bbox_head
-        priors = head.prior_generator.grid_priors(
+        priors = generator.grid_priors(
             [level.shape[-2:] for level in branches[0]], device=images.device
         )
         read = _read_yolo if isinstance(head, YOLOV3Head) else _read_anchors

@@ -167,21 +167,23 @@ class AnchorFunctionGenerator(AnchorWeights):
         ]
 
     def prepare(
-        self, feats: Sequence[Tensor], numbers: Sequence[int]
+        self, feats: Sequence[Tensor], numbers: Sequence[int] | None
     ) -> Sequence[Tensor] | list[Basis]:
         """Do once what is the same for all priors, if that is the cheaper way.
 
         Args:
             feats (Sequence[Tensor]): (N, in_channels, H, W), one per level.
-            numbers (Sequence[int]): How many priors of each level
+            numbers (Sequence[int], optional): How many priors of each level
                 :meth:`forward` is to be called with, all calls together.
+                ``None`` where that is not known: maps are mixed then,
+                whatever ``form`` says.
 
         Returns:
             list[Basis] | Sequence[Tensor]: What :meth:`forward` takes for
             features: the maps of the basis, or the features as they are.
         """
-        mixture = self.form == 'mixture'
-        if self.form == 'cheaper':
+        mixture = self.form == 'mixture' or numbers is None
+        if self.form == 'cheaper' and not mixture:
             mixture = self._mixture_is_cheaper(feats, numbers)
         if not mixture:
             return feats

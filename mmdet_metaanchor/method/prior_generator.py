@@ -1,5 +1,6 @@
 """MetaAnchorGenerator: shapes of the priors, their codes and their jitter."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -212,16 +213,41 @@ class MetaAnchorGenerator(AnchorGenerator):
         """
 
         def compute() -> list[Tensor]:
-            pairs = zip(self.base_shapes, self.units, strict=True)
-            return without_rounding(
-                [(shapes.flip(1) / unit).log() for shapes, unit in pairs]
-            )
+            return without_rounding(self.codes_of(self.base_shapes))
 
         return list(
             self._codes(
                 compute, watched=[*self.base_anchors, self.standard_boxes]
             )
         )
+
+    def codes_of(self, shapes: Sequence[Tensor]) -> list[Tensor]:
+        """Codes of any sizes, up to rounding.
+
+        Args:
+            shapes (Sequence[Tensor]): (A, 2) sizes (w, h) in px, one tensor
+                per level.
+
+        Returns:
+            list[Tensor]: (A, 2) codes, log-space, one tensor per level.
+        """
+        pairs = zip(shapes, self.units, strict=True)
+        return [(level.flip(1) / unit).log() for level, unit in pairs]
+
+    def with_shapes(self, shapes: Sequence[Tensor]) -> 'MetaAnchorGenerator':
+        """A copy with other sizes, which are not checked, in its place.
+
+        Args:
+            shapes (Sequence[Tensor]): As for :meth:`codes_of`. All are
+                centred where the first prior of their level is.
+        """
+        priors = copy.copy(self)
+        centers = [center[:1] for center in self.base_centers]
+        priors.base_anchors = [
+            torch.cat([center - level / 2, center + level / 2], dim=1)
+            for center, level in zip(centers, shapes, strict=True)
+        ]
+        return priors
 
     def shape_range(self, jitter: bool = True) -> Tensor:
         """The shapes that training sees.

@@ -84,15 +84,23 @@ def nearest(codes: Tensor, shape_range: Tensor) -> Tensor:
         Tensor: (A, 2) codes; those inside of the range to the last bit.
     """
     outside = beyond(codes, shape_range) > 0
+    if torch.jit.is_tracing():  # an exported graph has no branches
+        moved = _to_the_edge(codes, shape_range)
+        return torch.where(outside[:, None], moved, codes)
     if not outside.any():
         return codes
-    corners = _corners(shape_range.double())
-    places = size_and_ratio(codes[outside]).double()
     # In parts: clusters are of as many codes as a data set has boxes.
-    moved = [_on_edges(part, corners) for part in places.split(10_000)]
+    parts = codes[outside].split(10_000)
     codes = codes.clone()
-    codes[outside] = height_and_width(torch.cat(moved)).to(codes)
+    codes[outside] = torch.cat([_to_the_edge(p, shape_range) for p in parts])
     return codes
+
+
+def _to_the_edge(codes: Tensor, shape_range: Tensor) -> Tensor:
+    """The nearest codes, (A, 2), on the edge of a range."""
+    corners = _corners(shape_range.double())
+    places = size_and_ratio(codes).double()
+    return height_and_width(_on_edges(places, corners)).to(codes)
 
 
 def _on_edges(places: Tensor, corners: Tensor) -> Tensor:
@@ -104,13 +112,13 @@ def _on_edges(places: Tensor, corners: Tensor) -> Tensor:
     share = ((places - corners) * edge).sum(-1) / length
     feet = corners + share.clamp(0, 1)[..., None] * edge
     best = (places - feet).square().sum(-1).argmin(1)
-    return feet[torch.arange(len(feet)), best]
+    return feet.gather(1, best[:, None, None].expand(-1, 1, 2)).squeeze(1)
 
 
 def _corners(shape_range: Tensor) -> Tensor:
     """(64, 2) corners of the polygon, where neighbouring edges meet."""
     normals = directions(shape_range)
-    along = shape_range.roll(-1) - shape_range * math.cos(STEP)
+    along = shape_range.roll(-1, 0) - shape_range * math.cos(STEP)
     turned = torch.stack([-normals[:, 1], normals[:, 0]], dim=1)
     return (
         shape_range[:, None] * normals

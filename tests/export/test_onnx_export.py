@@ -1,5 +1,6 @@
 """An ONNX file gives what PyTorch gives, and is whole or not there."""
 
+import copy
 import os
 import subprocess
 import sys
@@ -12,13 +13,14 @@ import torch
 from mmdet.models.dense_heads import SSDHead
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
+from small_detectors import RPN, SSD, YOLO, read_config
+from small_detectors import build as build_detector
 
 from mmdet_metaanchor import (
     bake_anchors,
     customize_anchors,
     export_onnx,
 )
-from mmdet_metaanchor.anchors.customize import find_head
 from mmdet_metaanchor.export import onnx_export
 from mmdet_metaanchor.export.onnx_export import (
     batch_of,
@@ -81,20 +83,40 @@ def bake(build):
     return bake
 
 
+@pytest.fixture(scope='module')
+def kept(tmp_path_factory):
+    """What :func:`exported` made, by the names of anchors and outputs."""
+    return {}, tmp_path_factory.mktemp('onnx')
+
+
+@pytest.fixture
+def exported(bake, kept):
+    """A stock detector, its file and the differences, each made once."""
+
+    def exported(anchors, decode):
+        made, folder = kept
+        if (anchors, decode) not in made:
+            out = folder / f'{anchors}-{decode}.onnx'
+            model, _ = bake(anchors)
+            told = export_onnx(model, out, decode, [pixels(40, 50, 3)])
+            made[anchors, decode] = model, out, told
+        return made[anchors, decode]
+
+    return exported
+
+
 def pixels(*shape):
     return np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
 
 
 @pytest.mark.parametrize('decode', [False, True])
 @pytest.mark.parametrize('anchors', SETS)
-def test_onnxruntime_gives_what_pytorch_gives(bake, tmp_path, anchors, decode):
-    model, _ = bake(anchors)
-    out = tmp_path / 'model.onnx'
-    told = export_onnx(model, out, decode, images=[pixels(40, 50, 3)])
+def test_onnxruntime_gives_what_pytorch_gives(exported, anchors, decode):
+    model, out, told = exported(anchors, decode)
     network = DetectorNetwork(model, decode)
     # Smaller than the stride, a multiple of the divisor, neither.
     batches = [
-        pixels(*shape).astype(np.float32)
+        (pixels(*shape).astype(np.float32),)
         for shape in ((1, 3, 20, 30), (2, 3, 64, 160), (2, 3, 131, 77))
     ]
     for differences in (told, largest_differences(network, out, batches)):
@@ -102,10 +124,8 @@ def test_onnxruntime_gives_what_pytorch_gives(bake, tmp_path, anchors, decode):
         assert max(differences.values()) < 1e-4
 
 
-def test_raw_outputs_are_those_of_the_head(bake, tmp_path):
-    model, _ = bake('AnchorGenerator')
-    out = tmp_path / 'model.onnx'
-    export_onnx(model, out)
+def test_raw_outputs_are_those_of_the_head(exported):
+    model, out, _ = exported('AnchorGenerator', False)
     image = pixels(64, 96, 3)
     session = open_session(out)
     outputs = session.run(None, {'images': batch_of(image)})
@@ -125,11 +145,9 @@ def test_raw_outputs_are_those_of_the_head(bake, tmp_path):
 
 
 @pytest.mark.parametrize('anchors', SETS)
-def test_every_detection_is_a_decoded_box(bake, tmp_path, anchors):
+def test_every_detection_is_a_decoded_box(exported, anchors):
     """Of an image that MMDetection has to normalise, pad and clip to."""
-    model, _ = bake(anchors)
-    out = tmp_path / 'model.onnx'
-    export_onnx(model, out, decode=True)
+    model, out, _ = exported(anchors, True)
     image = pixels(100, 70, 3)
     sample = DetDataSample(
         metainfo=dict(
@@ -157,6 +175,9 @@ def test_differing_outputs_leave_the_old_file(bake, tmp_path, monkeypatch):
     out = tmp_path / 'model.onnx'
     out.write_text('old')
     monkeypatch.setattr(
+        onnx_export, '_write', lambda _, path: path.write_text('new')
+    )
+    monkeypatch.setattr(
         onnx_export, 'largest_differences', lambda *_: {'x': float('nan')}
     )
     with pytest.raises(ValueError, match='differs from PyTorch'):
@@ -165,37 +186,28 @@ def test_differing_outputs_leave_the_old_file(bake, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [out]
 
 
-def test_compare_sees_another_network(bake, tmp_path):
-    model, _ = bake('AnchorGenerator')
-    out = tmp_path / 'model.onnx'
-    export_onnx(model, out, decode=True)
+def test_compare_sees_another_network(exported):
+    model, out, _ = exported('AnchorGenerator', True)
+    model = copy.deepcopy(model)
     model.bbox_head.retina_cls.bias.data += 0.1
     batch = pixels(1, 3, 64, 64).astype(np.float32)
     difference = largest_differences(
-        DetectorNetwork(model, True), out, [batch]
+        DetectorNetwork(model, True), out, [(batch,)]
     )
     # The slope of a sigmoid is 1/4 at most.
     assert 1e-4 < difference['scores'] < 0.1 / 4 + 1e-4
     assert difference['boxes'] < 1e-4
 
 
-OTHERS = ['meta_ssd/meta-ssd', 'meta_yolov3/meta-yolov3',
-          'meta_faster_rcnn/meta-rpn']  # fmt: skip
+OTHERS = [SSD, YOLO, RPN]
 
 
 @pytest.mark.parametrize('decode', [False, True])
 @pytest.mark.parametrize('name', OTHERS)
-def test_other_heads(load_config, tmp_path, monkeypatch, name, decode):
+def test_other_heads(tiny_data, tmp_path, monkeypatch, name, decode):
     """Baked, to a file; its boxes and scores are what stock detects."""
-    cfg = load_config(f'{name}_r18-w32_digits.py')
-    cfg.model.backbone.init_cfg = None
-    test_cfg = cfg.model.test_cfg
-    test_cfg.get('rpn', test_cfg).update(score_thr=0.0)
-    model = MODELS.build(cfg.model)
-    model.init_weights()
-    for part in find_head(model).anchor_functions().values():
-        torch.nn.init.normal_(part.residual_layer.weight, std=0.3)
-    stock_cfg, state = bake_anchors(model, cfg)
+    cfg = read_config(name, tiny_data)
+    stock_cfg, state = bake_anchors(build_detector(cfg), cfg)
     monkeypatch.setattr(SSDHead, 'loss_cls', None, raising=False)
     stock = MODELS.build(stock_cfg.model).eval()
     stock.load_state_dict(state)

@@ -90,3 +90,16 @@ def test_it_is_the_hull_to_within_its_resolution(number):
 def test_no_limit_where_nothing_is_known():
     codes = torch.randn(5, 2)
     assert torch.equal(nearest(codes, torch.full((64,), torch.nan)), codes)
+
+
+def test_exporters_see_what_is_computed():
+    """Traced with 2 codes, it moves any number of them to the same places."""
+    shape_range = reach(size_and_ratio(torch.randn(9, 2)))
+    codes = torch.randn(50, 2) * 2
+    assert 0 < (beyond(codes, shape_range) > 0).sum() < 50
+    nothing = torch.full((64,), torch.nan)
+    traced = torch.jit.trace(nearest, (codes[:2], shape_range))
+    for limits in (shape_range, nothing):
+        torch.testing.assert_close(
+            traced(codes, limits), nearest(codes, limits)
+        )
