@@ -12,9 +12,9 @@ from mmdet_metaanchor import __version__
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
-# Where links to files outside of docs/ lead. Read the Docs says which
-# repository it builds; elsewhere REPOSITORY_URL does, for example
-# https://github.com/NAME/mmdet_metaanchor. Without it they lead to the checkout.
+# Where links to files outside of docs/ lead: the repository that Read the Docs
+# builds, or REPOSITORY_URL, as https://github.com/NAME/mmdet_metaanchor. With
+# neither they lead to the checkout.
 URL = os.environ.get('REPOSITORY_URL') or os.environ.get(
     'READTHEDOCS_GIT_CLONE_URL', ''
 )
