@@ -34,9 +34,12 @@ default_role = 'code'
 
 myst_enable_extensions = ['dollarmath']
 myst_heading_anchors = 3
-# `repository:` is what follow_links writes.
-schemes = dict.fromkeys(['http', 'https', 'mailto'])
-myst_url_schemes = {**schemes, 'repository': FILES + '/{{path}}'}
+myst_url_schemes = {
+    **dict.fromkeys(['http', 'https', 'mailto']),
+    # What follow_links writes.
+    'file-of': FILES + '/{{path}}',
+    'part-of': FILES + '/{{path}}#{{fragment}}',
+}
 nb_execution_mode = 'off'  # a test runs it; the outputs are in the file
 
 autodoc_member_order = 'bysource'
@@ -63,10 +66,11 @@ def follow_links(text: str, folder: Path) -> str:
         if path == ROOT / 'README.md':
             path = DOCS / 'index.md'
         if path.is_relative_to(DOCS) or path.suffix in ('.jpg', '.png'):
-            return f']({os.path.relpath(path, DOCS)}'
-        return f'](repository:{path.relative_to(ROOT)}'
+            return f']({os.path.relpath(path, DOCS)}{link[2]}'
+        kind = 'part-of' if link[2] else 'file-of'
+        return f']({kind}:{path.relative_to(ROOT)}{link[2]}'
 
-    return re.sub(r'\]\(([^)#\s]+)', lead, text)
+    return re.sub(r'\]\(([^)#\s]+)(#?)', lead, text)
 
 
 def read_page(app: Sphinx, name: str, content: list[str]) -> None:
