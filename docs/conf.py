@@ -41,6 +41,7 @@ myst_url_schemes = {
     'part-of': FILES + '/{{path}}#{{fragment}}',
 }
 nb_execution_mode = 'off'  # a test runs it; the outputs are in the file
+nb_merge_streams = True
 
 autodoc_member_order = 'bysource'
 autodoc_typehints = 'none'  # napoleon has them from the docstrings
