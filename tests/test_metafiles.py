@@ -1,6 +1,7 @@
 """Results of the metafiles are the means of the records that they name."""
 
 import json
+import re
 import statistics
 from pathlib import Path
 
@@ -48,3 +49,15 @@ def test_results_are_means_of_records(model, result):
         epochs = settings.get('train_cfg', {}).get('max_epochs', EPOCHS)
         width = 'half the width (16), ' if half else ''
         assert result['Settings'] == f'{width}{epochs} epochs, 3 seeds'
+
+
+@pytest.mark.parametrize(
+    'readme',
+    sorted((ROOT / 'configs').glob('*/README.md')),
+    ids=lambda path: path.parent.name,
+)
+def test_figures_of_the_readmes_are_in_the_reports(readme):
+    reports = (ROOT / 'benchmarks' / 'results').glob('*/report.md')
+    known = ''.join(path.read_text() for path in reports)
+    figures = re.findall(r'\d+\.\d ± \d+\.\d', readme.read_text())
+    assert not [figure for figure in figures if figure not in known]

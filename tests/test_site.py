@@ -8,6 +8,10 @@ import mmdet_metaanchor
 
 pytest.importorskip('myst_nb', reason='the site needs the extra `docs`')
 
+# Of Sphinx's extensions, about the next Sphinx.
+pytestmark = pytest.mark.filterwarnings(
+    'ignore::DeprecationWarning', 'ignore::PendingDeprecationWarning'
+)
 ROOT = Path(__file__).resolve().parents[1]
 FILES = 'https://example.org/repository/blob/main'
 
