@@ -5,15 +5,16 @@ VENV := $(VENV_$(STACK))
 ifeq ($(VENV),)
 $(error STACK is onedl or openmmlab, not '$(STACK)')
 endif
-# Read by tools/setup_env.sh, which has their defaults.
-export PYTHON TORCH MAX_JOBS
+# Read by tools/setup_env.sh, which has their defaults, and by docs/conf.py.
+export PYTHON TORCH MAX_JOBS REPOSITORY_URL
 
-.PHONY: help env demo test lint clean
+.PHONY: help env demo test lint docs clean
 
 help:
 	@echo 'make demo   train and compare the two small detectors, write the report'
 	@echo 'make test   lint, then run the test suite'
 	@echo 'make lint   ruff check and ruff format --check'
+	@echo 'make docs   the site of docs/, in docs/_build/html'
 	@echo 'make env    only the virtual environment, which the above make first'
 	@echo 'make clean  remove the environments and build leftovers, not results'
 	@echo
@@ -24,6 +25,7 @@ help:
 	@echo '                         where pip finds only the CUDA build (several GB),'
 	@echo '                         add --index-url and an index of CPU builds'
 	@echo '  MAX_JOBS=2             compilers at a time'
+	@echo '  REPOSITORY_URL=...     where the site links files of the repository'
 
 env:
 	@bash tools/setup_env.sh $(STACK) $(VENV)
@@ -40,6 +42,9 @@ test: lint
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest \
 		-n auto --maxprocesses 8 --dist loadfile
 
+docs: env
+	$(VENV)/bin/python -m sphinx -q -W --keep-going docs docs/_build/html
+
 clean:
 	rm -rf $(VENV_onedl) $(VENV_openmmlab) build dist *.egg-info
-	rm -rf mmdet_metaanchor/.mim .pytest_cache .ruff_cache .hypothesis
+	rm -rf docs/_build mmdet_metaanchor/.mim .pytest_cache .ruff_cache .hypothesis

@@ -19,6 +19,8 @@ EXTRAS = {
     'openmmlab': ['mmdet==3.3.0', 'mmcv==2.1.0', 'mmengine==0.10.7'],
     # The embedded digits data set, and the tables of benchmarks/.
     'benchmark': ['scikit-learn', 'scipy', 'rich'],
+    # The site, `make docs`. myst-nb brings what runs docs/tutorial.ipynb.
+    'docs': ['sphinx', 'myst-nb', 'furo'],
     # tools/export_onnx.py: PyTorch writes with the one and we check with the
     # other.
     'onnx': ['onnx', 'onnxruntime'],
