@@ -12,6 +12,7 @@ register_config_package()
 
 from .anchors.anchors_file import read_anchors, write_anchors
 from .anchors.clusters import dimension_clusters
+from .anchors.coverage_hook import AnchorCoverageHook
 from .anchors.customize import customize_anchors
 from .export.bake import bake_anchors
 from .export.onnx_export import export_onnx
@@ -43,6 +44,7 @@ from .runtime.finite_steps import FiniteOptimWrapper
 read_checkpoints_of_mmengine()
 
 __all__ = [
+    'AnchorCoverageHook',
     'AnchorFunctionGenerator',
     'CornersVarianceBBoxCoder',
     'DeltaXYWHVarianceBBoxCoder',

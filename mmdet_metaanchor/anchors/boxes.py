@@ -1,6 +1,6 @@
 """The boxes of a data set, at the size at which a detector sees them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,8 +73,9 @@ def read_boxes(
     images = {image['id']: image for image in content['images']}
     names = {c['id']: c['name'] for c in content['categories']}
     classes = list(names.values() if classes is None else classes)
+    steps = build_steps(pipeline)
     resized = {
-        size: _resize(pipeline, *size)
+        size: resize(steps, *size)
         for size in {(i['width'], i['height']) for i in images.values()}
     }
     rows = []
@@ -144,14 +145,20 @@ def _class_name(kind: str | type) -> str:
     return name.rpartition('.')[2]
 
 
-def _resize(pipeline, width: int, height: int) -> tuple[tuple, tuple]:
-    """(width, height) that a pipeline makes of an image, and its scale."""
-    steps = [
-        step
+def build_steps(pipeline: Sequence[dict]) -> list[Callable]:
+    """The steps of a pipeline that may change sizes."""
+    return [
+        TRANSFORMS.build(step)
         for step in pipeline
         if not _class_name(step['type']).startswith(NEUTRAL)
     ]
-    results = Compose([TRANSFORMS.build(step) for step in steps])(
+
+
+def resize(
+    steps: Sequence[Callable], width: int, height: int
+) -> tuple[tuple[int, int], tuple[float, float]]:
+    """(width, height) in px that steps make of an image, and its scale."""
+    results = Compose(steps)(
         dict(
             img=np.zeros((height, width, 3), np.uint8),
             img_shape=(height, width),
