@@ -42,7 +42,8 @@ def parse_args() -> argparse.Namespace:
         help='folder for matches_<image>.png: a row per assigner, a column '
         'per level',
     )
-    return parser.parse_args()
+    # Images may stand behind options, too.
+    return parser.parse_intermixed_args()
 
 
 def parse_assigner(text: str) -> dict:
@@ -55,7 +56,8 @@ def parse_assigner(text: str) -> dict:
     if not isinstance(cfg, dict) or 'type' not in cfg:
         raise ValueError(
             'an assigner must be a type such as FasterRCNNAssigner, or a '
-            f"literal such as {{'type': 'ATSSAssigner', 'topk': 9}}, got {text}"
+            "literal such as {'type': 'ATSSAssigner', 'topk': 9}, got "
+            f'{text}'
         )
     return cfg
 

@@ -119,7 +119,7 @@ def describe(
         corners = ', '.join(f'{corner:g}' for corner in box['box'])
         lines.append(
             f'    {box["file"]}: {box["class_name"]} (x1, y1, x2, y2) = '
-            f'({corners}) px as resized, IoU {box["iou"]:.2f}'
+            f'({corners}) px as resized, IoU {box["iou"]:.3f}'
         )
     if len(lost) > shown:
         lines.append(f'    and {len(lost) - shown} more')

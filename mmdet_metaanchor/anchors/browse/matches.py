@@ -5,9 +5,11 @@ from pathlib import Path
 from textwrap import fill
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 from mmdet.registry import TASK_UTILS
 from mmengine.dataset import BaseDataset
 from torch import Tensor, nn
@@ -16,10 +18,12 @@ from tqdm import tqdm
 from ..drawing import CLASS_COLOURS, image_grid, rectangle, save
 from ..matches import Scene, find_assigning_head, match, view_scene
 from .job import read_image
+from .pictures import window
 
 PANEL = 3.2  # inches, the width of a panel
+ZOOM = 4  # at most, of small objects
+COLOURS = CLASS_COLOURS[:-1]  # without light grey
 IGNORED, MISSED = '#E69F00', '#D00000'
-OWN = "the config's"
 
 
 def browse_matches(
@@ -54,17 +58,15 @@ def browse_matches(
         ValueError: An image is not in the data set.
     """
     model.eval()
-    rules = {OWN: find_assigning_head(model).assigner}
+    own = find_assigning_head(model).assigner
+    rules = {f"{type(own).__name__}, the config's": own}
     for cfg in assigners:
-        rules[str(cfg)] = TASK_UTILS.build(dict(cfg))
+        rules[_name(cfg)] = TASK_UTILS.build(dict(cfg))
     out_dir = Path(out_dir)
     written = []
     for index in tqdm(find_images(dataset, images), 'images', unit='image'):
         scene = view_scene(model, dataset, index)
-        matches = {
-            _name(text, rule): match(scene, rule)
-            for text, rule in rules.items()
-        }
+        matches = {name: match(scene, rule) for name, rule in rules.items()}
         path = Path(dataset.get_data_info(index)['img_path'])
         out_dir.mkdir(parents=True, exist_ok=True)
         written.append(out_dir / f'matches_{path.stem}.png')
@@ -109,27 +111,37 @@ def draw_matches(
         matches (dict[str, list[Tensor]]): By name of the assigner, what
             :func:`.match` gives.
     """
-    levels = len(scene.strides)
-    grid = image_grid(len(matches), levels, image, PANEL, 2)
-    for row, (name, levels) in zip(grid, matches.items(), strict=True):
-        objects = scene.objects.bboxes.numpy()
-        matched = {int(i) - 1 for inds in levels for i in inds if i > 0}
-        for axes, stride, priors, inds in zip(
-            row, scene.strides, scene.priors, levels, strict=True
+    grid = image_grid(len(matches), len(scene.strides), image, PANEL, 2)
+    scale = np.tile(scene.meta['scale_factor'], 2)
+    objects = scene.objects.bboxes.numpy() / scale
+    for level, (stride, column) in enumerate(
+        zip(scene.strides, grid.T, strict=True)
+    ):
+        priors = scene.priors[level].numpy() / scale
+        inds = [rule[level].numpy() for rule in matches.values()]
+        shown = np.vstack([objects, *(priors[i > 0] for i in inds)])
+        x1, y1, x2, y2 = (
+            window(shown, image, ZOOM)
+            if len(shown)
+            else (0, 0, *image.shape[1::-1])
+        )
+        for axes, own, rule in zip(
+            column, inds, matches.values(), strict=True
         ):
-            _draw_level(axes, image, scene, priors.numpy(), inds.numpy())
-            for index, corners in enumerate(objects):
-                _draw_object(axes, corners, index in matched)
-            kinds = [(inds > 0), (inds < 0), (inds == 0)]
-            numbers = [int(kind.sum()) for kind in kinds]
-            axes.set_title(
-                f'stride {stride[0]}: {numbers[0]} positive,\n'
-                f'{numbers[1]} ignored, {numbers[2]} negative',
-                size=9,
-            )
-        row[0].set_ylabel(
-            f'{fill(name, 40)}\n{len(matched)} of {len(objects)} objects have '
-            'a positive prior',
+            axes.imshow(image, alpha=0.45)
+            missed = _missed(rule, len(objects))
+            for corners, lost in zip(objects, missed, strict=True):
+                _draw_object(axes, corners, lost)
+            _draw_priors(axes, priors, own)
+            axes.set(xlim=(x1, x2), ylim=(y2, y1))
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_locator(MaxNLocator(4, integer=True))
+            axes.tick_params(labelsize=7)
+            axes.set_title(_count(stride[0], own), size=9)
+    for axes, (name, rule) in zip(grid[:, 0], matches.items(), strict=True):
+        found = len(objects) - _missed(rule, len(objects)).sum()
+        axes.set_ylabel(
+            f'{fill(name, 36)}\n{found} of {len(objects)} objects matched',
             size=8,
         )
     figure = grid[0, 0].figure
@@ -147,7 +159,7 @@ def draw_matches(
             Line2D(
                 [],
                 [],
-                color=CLASS_COLOURS[0],
+                color=COLOURS[0],
                 label='positive prior, a colour per object',
             ),
             Line2D(
@@ -166,30 +178,38 @@ def draw_matches(
     save(figure, path)
 
 
-def _draw_level(
-    axes: Axes,
-    image: np.ndarray,
-    scene: Scene,
-    priors: np.ndarray,
-    inds: np.ndarray,
-) -> None:
-    height, width = scene.meta['img_shape'][:2]
-    axes.imshow(image, alpha=0.45, extent=(0, width, height, 0))
+def _draw_priors(axes: Axes, priors: np.ndarray, inds: np.ndarray) -> None:
     centres = (priors[:, :2] + priors[:, 2:]) / 2
     axes.plot(*centres[inds < 0].T, '.', color=IGNORED, markersize=2)
     for prior, index in zip(priors[inds > 0], inds[inds > 0], strict=True):
-        colour = CLASS_COLOURS[(index - 1) % len(CLASS_COLOURS)]
-        axes.add_patch(rectangle(prior, colour, 1.0))
-    axes.set(xlim=(0, width), ylim=(height, 0))
+        colour = COLOURS[(index - 1) % len(COLOURS)]
+        axes.add_patch(rectangle(prior, colour, 1.2))
 
 
-def _draw_object(axes: Axes, corners: np.ndarray, matched: bool) -> None:
-    frame = rectangle(corners, 'black' if matched else MISSED, 1.5)
-    if not matched:
+def _missed(rule: Sequence[Tensor], number: int) -> np.ndarray:
+    """(number,) whether no level has a positive prior of an object."""
+    return ~np.isin(np.arange(number) + 1, torch.cat(list(rule)).numpy())
+
+
+def _count(stride: int, inds: np.ndarray) -> str:
+    positive, ignored, negative = (
+        int(kind.sum()) for kind in (inds > 0, inds < 0, inds == 0)
+    )
+    return (
+        f'stride {stride}: {positive} positive,\n{ignored} ignored, '
+        f'{negative} negative'
+    )
+
+
+def _draw_object(axes: Axes, corners: np.ndarray, missed: bool) -> None:
+    frame = rectangle(corners, MISSED if missed else 'black', 1.5)
+    if missed:
         frame.set_linestyle('--')
     frame.set_path_effects([withStroke(linewidth=3, foreground='white')])
     axes.add_patch(frame)
 
 
-def _name(text: str, rule: object) -> str:
-    return f'{type(rule).__name__}, {OWN}' if text == OWN else text
+def _name(cfg: dict) -> str:
+    rest = {key: value for key, value in cfg.items() if key != 'type'}
+    words = [f'{key}={value}' for key, value in rest.items()]
+    return ' '.join([str(cfg['type']), *words])
