@@ -42,7 +42,10 @@ class AnchorCoverageHook(Hook):
     - the levels whose anchors are the best ones of no box;
     - the boxes that no anchor reaches, worst first: their best IoU is below
       0.4, at which RetinaNet makes priors background. All that such a box
-      trains is its one best prior, where the assigner forces that.
+      trains is its one best prior, where the assigner forces that. Anchors
+      are a stride s apart, so one of the very shape of a box may be s / 2
+      away. Where a side h of the box is below s, their IoU is then less than
+      (h - s / 2) / (h + s / 2) < 1 / 3: larger images help, not anchors.
 
     Coverage is low, and the log is a warning that names
     ``tools/cluster_anchors.py``, if the best possible recall or the share of
@@ -115,6 +118,14 @@ def describe(
         f'  boxes that no anchor reaches (best IoU below '
         f'{min(THRESHOLDS)}): {len(lost)}, {1 - reached:.1%}',
     ]
+    stride = min(stride[0] for stride in head.prior_generator.strides)
+    tiny = (found.iou < min(THRESHOLDS)) & (boxes.sizes < stride).any(1)
+    if tiny.any():
+        lines.append(
+            f'    {tiny.sum()} of them have a side below the smallest stride, '
+            f'{stride:g} px: larger images reach these rather than other '
+            'anchors'
+        )
     for box in lost[:shown]:
         corners = ', '.join(f'{corner:g}' for corner in box['box'])
         lines.append(

@@ -80,7 +80,8 @@ def view_scene(model: nn.Module, dataset: BaseDataset, index: int) -> Scene:
     sizes = [feat.shape[-2:] for feat in feats]
     generator = head.prior_generator
     priors = generator.grid_priors(sizes, device='cpu')
-    scale = torch.tensor(sample.scale_factor).repeat(2)
+    meta = dict(scale_factor=(1.0, 1.0)) | sample.metainfo
+    scale = torch.tensor(meta['scale_factor']).repeat(2)
     objects, crowds = (
         _instances(dataset.get_data_info(index)['instances'], scale, ignored)
         for ignored in (False, True)
@@ -88,7 +89,7 @@ def view_scene(model: nn.Module, dataset: BaseDataset, index: int) -> Scene:
     return Scene(
         generator.strides,
         priors,
-        _inside(head, priors, sizes, sample.metainfo),
+        _inside(head, priors, sizes, meta),
         [
             _responsible(objects.bboxes, stride, size, len(level))
             for stride, size, level in zip(
@@ -97,7 +98,7 @@ def view_scene(model: nn.Module, dataset: BaseDataset, index: int) -> Scene:
         ],
         objects,
         crowds,
-        sample.metainfo,
+        meta,
     )
 
 

@@ -77,6 +77,7 @@ def data_set(root, resize=RESIZE, **wrapper):
         ann_file='train.json',
         data_prefix=dict(img=''),
         metainfo=dict(classes=('cat', 'dog')),
+        serialize_data=False,  # it collects garbage, for seconds
         pipeline=[*LOAD, resize, dict(type='PackDetInputs')],
     )
     if wrapper:
@@ -134,6 +135,17 @@ def test_log_by_hand(root, log, kind):
     ((level, text),) = log(head(kind))
     assert text == LOG.format(root=root)
     assert level == 'WARNING'
+
+
+def test_boxes_below_the_stride(log):
+    """32 px squares around (16 i, 16 j), 8 px from the centres in x and y.
+
+    Of the four boxes the first has an IoU of 24 * 24 / (2048 - 576) = 0.391,
+    the others less; 32x32 and 32x16 px are not below 16 px, 60x10 and 100x8
+    are.
+    """
+    ((_, text),) = log(head(strides=[16, 32], scales=[2]))
+    assert 'reaches (best IoU below 0.4): 4, 100.0%\n    2 of them' in text
 
 
 def test_few_are_named(log):
