@@ -12,6 +12,7 @@ register_config_package()
 
 from .anchors.anchors_file import read_anchors, write_anchors
 from .anchors.clusters import dimension_clusters
+from .anchors.coverage_hook import AnchorCoverageHook
 from .anchors.customize import customize_anchors
 from .datasets.checked_coco import CheckedCocoDataset
 from .export.bake import bake_anchors
@@ -48,6 +49,7 @@ from .runtime.finite_steps import FiniteOptimWrapper
 read_checkpoints_of_mmengine()
 
 __all__ = [
+    'AnchorCoverageHook',
     'AnchorFunctionGenerator',
     'CheckedCocoDataset',
     'CornersVarianceBBoxCoder',

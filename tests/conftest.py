@@ -144,7 +144,7 @@ def fail(monkeypatch):
         with pytest.raises(SystemExit) as end:
             runpy.run_path(str(path), run_name='__main__')
         # A text as the code: Python prints it and exits with 1.
-        assert end.value.code.startswith(f'{name}: error: ')
+        assert end.value.code.startswith(f'{Path(name).name}: error: ')
         assert '\n' not in end.value.code
         return end.value.code
 

@@ -10,7 +10,8 @@ PACKAGE = ROOT / 'mmdet_metaanchor'
 # From the ground up: a part imports its own modules and those of floors below
 # it, never those beside it or above.
 FLOORS = (
-    {'version', 'registry', 'runtime', 'datasets'},
+    {'version', 'registry', 'runtime'},
+    {'datasets'},
     {'method', 'published'},
     {'heads', 'anchors'},
     {'export'},

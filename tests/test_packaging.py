@@ -75,6 +75,7 @@ def test_wheel_holds_copies_that_resolve(tmp_path):
         'configs/*/*.yml',
         'configs/*/*.md',
         'tools/*.*',
+        'tools/*/*.py',
     ):
         wanted = {path.relative_to(ROOT) for path in ROOT.glob(kind)}
         assert {path.relative_to(packed) for path in packed.glob(kind)} == (

@@ -1,6 +1,6 @@
 """The boxes of a data set, at the size at which a detector sees them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,8 +83,9 @@ def read_boxes(
     warn_of(content, faults, ann_file)
     take_out(content, faults)
     used = [images[a['image_id']] for a in content['annotations']]
+    steps = build_steps(pipeline)
     resized = {
-        size: _resize(pipeline, *map(int, size))
+        size: resize(steps, *map(int, size))
         for size in {(image['width'], image['height']) for image in used}
     }
     rows = []
@@ -139,14 +140,20 @@ def _class_name(kind: str | type) -> str:
     return name.rpartition('.')[2]
 
 
-def _resize(pipeline, width: int, height: int) -> tuple[tuple, tuple]:
-    """(width, height) that a pipeline makes of an image, and its scale."""
-    steps = [
-        step
+def build_steps(pipeline: Sequence[dict]) -> list[Callable]:
+    """The steps of a pipeline that may change sizes."""
+    return [
+        TRANSFORMS.build(step)
         for step in pipeline
         if not _class_name(step['type']).startswith(NEUTRAL)
     ]
-    results = Compose([TRANSFORMS.build(step) for step in steps])(
+
+
+def resize(
+    steps: Sequence[Callable], width: int, height: int
+) -> tuple[tuple[int, int], tuple[float, float]]:
+    """(width, height) in px that steps make of an image, and its scale."""
+    results = Compose(steps)(
         dict(
             img=np.zeros((height, width, 3), np.uint8),
             img_shape=(height, width),

@@ -65,7 +65,7 @@ def cover(boxes: Boxes, generator: AnchorGenerator) -> Cover:
         zip(generator.strides, generator.base_anchors, strict=True)
     ):
         cells = np.ceil(boxes.image_sizes / stride)
-        for index, anchor in enumerate(anchors.double().numpy()):
+        for index, anchor in enumerate(anchors.double().cpu().numpy()):
             first, size = (
                 (anchor[:2] + anchor[2:]) / 2,
                 anchor[2:] - anchor[:2],

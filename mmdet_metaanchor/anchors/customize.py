@@ -89,6 +89,14 @@ def find_head(model: nn.Module) -> MetaHeadMixin:
     return head
 
 
+def find_anchor_head(model: nn.Module) -> nn.Module | None:
+    """The first part of a model that has anchors, stock or ours, if any."""
+    for part in model.modules():
+        if isinstance(getattr(part, 'prior_generator', None), AnchorGenerator):
+            return part
+    return None
+
+
 @contextmanager
 def restored_anchors(model: nn.Module) -> Iterator[None]:
     """Give a model the anchors that it has now back at the end.

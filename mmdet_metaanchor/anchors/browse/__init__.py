@@ -1,5 +1,6 @@
-"""Browsing anchors: pictures of where they lie and what they detect."""
+"""Browsing anchors: where they lie, what they detect and are matched with."""
 
 from .job import browse_anchors
+from .matches import browse_matches
 
-__all__ = ['browse_anchors']
+__all__ = ['browse_anchors', 'browse_matches']

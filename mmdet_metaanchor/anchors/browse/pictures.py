@@ -48,11 +48,11 @@ def draw_cell(
     strides = next(iter(views.values())).strides
     grid = image_grid(len(views), len(strides), image, PANEL, 2)
     windows = [
-        _window(np.vstack(corners), image)
+        window(np.vstack(corners), image)
         for corners in zip(*(v.cell for v in views.values()), strict=True)
     ]
     for axes_row, (name, view) in zip(grid, views.items(), strict=True):
-        for axes, corners, window, stride in zip(
+        for axes, corners, (x1, y1, x2, y2), stride in zip(
             axes_row, view.cell, windows, strides, strict=True
         ):
             # Thin, and the large ones first, so that many hide few.
@@ -62,7 +62,6 @@ def draw_cell(
             outline_anchors(axes, image, corners[order], linewidth)
             x, y = (corners[0, :2] + corners[0, 2:]) / 2
             axes.plot(x, y, '+', color='black', markersize=7)
-            x1, y1, x2, y2 = window
             axes.set(xlim=(x1, x2), ylim=(y2, y1))
             axes.set_title(f'stride {stride}: {_extent(corners)}', size=9)
             for axis in (axes.xaxis, axes.yaxis):
@@ -173,12 +172,20 @@ def draw_sets(
     save(grid[0, 0].figure, path)
 
 
-def _window(corners: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """(x1, y1, x2, y2) px to show, of the image's shape, for anchors."""
+def window(
+    corners: np.ndarray, image: np.ndarray, zoom: float = ZOOM
+) -> np.ndarray:
+    """(x1, y1, x2, y2) px to show, of the image's shape, for boxes.
+
+    Args:
+        corners (np.ndarray): (n, 4), (x1, y1, x2, y2) in px of the image.
+        image (np.ndarray): (H, W, 3).
+        zoom (float): How much small boxes are enlarged, at most.
+    """
     height, width = image.shape[:2]
     size = np.array([width, height])
     low, high = corners[:, :2].min(0), corners[:, 2:].max(0)
-    share = max((MARGIN * (high - low) / size).max(), 1 / ZOOM)
+    share = max((MARGIN * (high - low) / size).max(), 1 / zoom)
     first = (low + high) / 2 - share * size / 2
     if share < 1:
         first = first.clip(0, size - share * size)

@@ -1,0 +1,84 @@
+"""The boxes of a data set that a training is about to see."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+
+from .boxes import Boxes, build_steps, resize
+
+
+def read_training_boxes(
+    dataset: BaseDataset, test_pipeline: Sequence[dict], most: int
+) -> Boxes:
+    """The boxes of a data set at the size of its pipeline.
+
+    Of the pipeline the steps count that resize; no image is read. Where they
+    draw sizes at random, those of the test pipeline take their place, the
+    same in every run.
+
+    Args:
+        dataset (BaseDataset): As MMDetection builds it, or a wrapper of it.
+        test_pipeline (Sequence[dict]): Steps of a test pipeline.
+        most (int): Images to look at, at most, at even distances.
+
+    Returns:
+        Boxes: Without crowds and others that training ignores.
+
+    Raises:
+        ValueError: There are none.
+    """
+    steps = find_resizing(dataset)
+    if any('Random' in type(step).__name__ for step in steps):
+        steps = build_steps(test_pipeline)
+    number = len(dataset)
+    chosen = np.linspace(0, number - 1, min(number, most)).round().astype(int)
+    resized, rows = {}, []
+    for index in chosen:
+        info = dataset.get_data_info(int(index))
+        original = info['width'], info['height']
+        if original not in resized:
+            resized[original] = resize(steps, *original)
+        size, scale = resized[original]
+        for instance in info['instances']:
+            if not instance['ignore_flag']:
+                rows.append(
+                    (
+                        np.multiply(instance['bbox'], scale * 2),
+                        size,
+                        scale,
+                        instance['bbox_label'],
+                        info['img_path'],
+                    )
+                )
+    if not rows:
+        raise ValueError(f'{len(chosen)} training images hold no boxes')
+    boxes, sizes, scales, labels, files = zip(*rows, strict=True)
+    boxes, scales = np.array(boxes, float), np.array(scales, float)
+    areas = ((boxes[:, 2:] - boxes[:, :2]) / scales).prod(1)
+    return Boxes(
+        boxes,
+        np.array(sizes, float),
+        areas,
+        np.array(labels),
+        list(files),
+        list(dataset.metainfo['classes']),
+    )
+
+
+def find_resizing(dataset: BaseDataset) -> list[Callable]:
+    """Steps that resize in the pipelines of a data set and its wrappers.
+
+    Of several data sets side by side, those of the first.
+    """
+    steps = []
+    while dataset is not None:
+        pipeline = getattr(dataset, 'pipeline', None) or []
+        steps = [
+            step
+            for step in getattr(pipeline, 'transforms', pipeline)
+            if 'Resize' in type(step).__name__
+        ] + steps
+        parts = getattr(dataset, 'datasets', None) or [None]
+        dataset = getattr(dataset, 'dataset', parts[0])
+    return steps
