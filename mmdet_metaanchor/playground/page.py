@@ -1,0 +1,311 @@
+"""What follows on the page from what a person does."""
+
+from collections.abc import Callable
+from functools import wraps
+from html import escape
+from pathlib import Path
+from tempfile import mkdtemp
+
+import gradio as gr
+
+from ..anchors.anchors_file import write_anchors
+from ..anchors.cover import draw_cover
+from . import views
+from .layout import MOST_RATIO, MOST_SCALE, Layout, cells, numbers
+from .rows import Row
+from .session import Session
+
+
+def told(handler: Callable) -> Callable:
+    """Show what is wrong with an input, and leave the page as it is."""
+
+    @wraps(handler)
+    def safe(*args, **kwargs):
+        try:
+            return handler(*args, **kwargs)
+        except (FileNotFoundError, TypeError, ValueError) as error:
+            gr.Warning(escape(str(error)), title='That does not work')
+            return gr.skip()
+
+    return safe
+
+
+class Page:
+    """The components of a page, and what they do.
+
+    Args:
+        session (Session): The detector and its images.
+        folder (Path): Where files to download are written.
+    """
+
+    def __init__(self, session: Session, folder: Path) -> None:
+        self.session, self.folder = session, folder
+        self.levels = session.levels
+        with gr.Blocks(
+            title='Anchors',
+            analytics_enabled=False,
+            delete_cache=(3600, 86400),
+        ) as self.blocks:
+            self.parts = Layout(session)
+            self._connect()
+
+    def _connect(self) -> None:
+        now = [
+            self.parts.picture,
+            self.parts.table,
+            self.parts.chosen,
+            self.parts.threshold,
+        ]
+        shape = [self.parts.level, self.parts.scale, self.parts.ratio]
+        seen = [
+            self.parts.found,
+            self.parts.anchors,
+            self.parts.brings,
+            self.parts.coverage,
+        ]
+        controls = [self.parts.table, self.parts.chosen, *shape]
+
+        def on(event, handler, inputs, outputs, **kwargs) -> None:
+            event(
+                told(handler),
+                inputs,
+                outputs,
+                show_progress='hidden',
+                api_visibility='private',
+                **kwargs,
+            )
+
+        last = dict(trigger_mode='always_last')
+        on(self.blocks.load, self.on_load, now, [*seen, self.parts.truth])
+        pictures = [*seen, self.parts.truth, self.parts.picture]
+        on(
+            self.parts.name.input,
+            self.on_name,
+            [self.parts.name, *now[1:]],
+            pictures,
+        )
+        on(
+            self.parts.upload.upload,
+            self.on_upload,
+            [self.parts.upload, *now[1:]],
+            pictures,
+        )
+        on(self.parts.threshold.input, self.look, now, seen, **last)
+        on(
+            self.parts.table.input,
+            self.on_edit,
+            now,
+            [*seen, *controls[1:]],
+            **last,
+        )
+        on(
+            self.parts.table.select,
+            self.on_select,
+            now,
+            [*seen, *controls[1:]],
+        )
+        on(
+            self.parts.chosen.input,
+            self.on_choose,
+            now,
+            [*seen, *controls[1:]],
+        )
+        for control in shape:
+            on(
+                control.input,
+                self.on_move,
+                [*now, *shape],
+                [*seen, self.parts.table],
+                **last,
+            )
+        every = [*seen, *controls]
+        on(self.parts.add.click, self.on_add, now, every)
+        on(self.parts.remove.click, self.on_remove, now, every)
+        session = self.session
+        on(self.parts.trained.click, self._set(session.rows_of), now, every)
+        for name, button in self.parts.grids.items():
+            on(
+                button.click,
+                self._set(lambda name=name: session.rows_of_grid(name)),
+                now,
+                every,
+            )
+        on(
+            self.parts.load.upload,
+            self._set(lambda path: session.rows_of_file(Path(path))),
+            [*now, self.parts.load],
+            every,
+        )
+        on(
+            self.parts.cluster.click,
+            self._set(session.rows_of_clusters),
+            [*now, self.parts.number],
+            every,
+        )
+        on(
+            self.parts.cluster_file.upload,
+            self._set(
+                lambda number, path: session.rows_of_clusters(
+                    number, Path(path)
+                )
+            ),
+            [*now, self.parts.number, self.parts.cluster_file],
+            every,
+        )
+        on(
+            self.parts.draw_cover.click,
+            self.on_cover,
+            self.parts.table,
+            self.parts.cover,
+        )
+        self.parts.run.click(
+            told(self.on_score),
+            [self.parts.table, self.parts.past],
+            [self.parts.scores, self.parts.past],
+            api_visibility='private',
+        )
+        on(
+            self.parts.save.click,
+            self.on_save,
+            self.parts.table,
+            self.parts.saved,
+        )
+        on(
+            self.parts.bake.click,
+            self.on_bake,
+            self.parts.table,
+            self.parts.baked,
+        )
+
+    def look(self, picture, table, chosen, threshold) -> dict:
+        """Everything that depends on the anchors."""
+        return self._look(picture, self._read(table), chosen, threshold)
+
+    def on_load(self, picture, table, chosen, threshold) -> dict:
+        """A page that is opened, or opened again."""
+        return {
+            **self.look(picture, table, chosen, threshold),
+            self.parts.truth: views.draw_truth(self.session, picture),
+        }
+
+    def on_name(self, index, *others) -> dict:
+        """Another one of the given images."""
+        picture = self.session.images[index]
+        return {**self.on_load(picture, *others), self.parts.picture: picture}
+
+    def on_upload(self, path, *others) -> dict:
+        """An image from the person's own disk."""
+        picture = Path(path)
+        return {**self.on_load(picture, *others), self.parts.picture: picture}
+
+    def on_edit(self, picture, table, chosen, threshold) -> dict:
+        """A cell, or a row, was changed by hand."""
+        rows = self._read(table)
+        chosen = min(chosen or 0, len(rows) - 1)
+        return {
+            **self._look(picture, rows, chosen, threshold),
+            **self._show_chosen(rows, chosen),
+        }
+
+    def on_select(
+        self, picture, table, _chosen, threshold, event: gr.SelectData
+    ) -> dict:
+        """A row was clicked on."""
+        return self.on_edit(picture, table, event.index[0], threshold)
+
+    def on_choose(self, *now) -> dict:
+        """Another number was chosen."""
+        return self.on_edit(*now)
+
+    def on_move(
+        self, picture, table, chosen, threshold, level, scale, ratio
+    ) -> dict:
+        """The chosen anchor got another shape or level."""
+        rows = self._read(table)
+        rows[chosen] = self.levels.shaped(level, scale, ratio)
+        return {
+            **self._look(picture, rows, chosen, threshold),
+            self.parts.table: cells(rows),
+        }
+
+    def on_add(self, picture, table, chosen, threshold) -> dict:
+        """One more anchor, to be moved."""
+        rows = self._read(table)
+        rows.append(rows[chosen])
+        return self._show(picture, rows, len(rows) - 1, threshold)
+
+    def on_remove(self, picture, table, chosen, threshold) -> dict:
+        """The chosen anchor goes."""
+        rows = self._read(table)
+        del rows[chosen]
+        rows = self.levels.parse(rows)  # every level needs one
+        return self._show(picture, rows, max(0, chosen - 1), threshold)
+
+    def on_cover(self, table):
+        """The picture of the coverage, which takes a second."""
+        path = Path(mkdtemp(dir=self.folder)) / 'cover.png'
+        session = self.session
+        rows = self._read(table)
+        found, _ = session.cover(rows)
+        draw_cover(path, session.truth.part, found, session.build(rows))
+        return str(path)
+
+    def on_score(self, table, past, _progress=gr.Progress(track_tqdm=True)):  # noqa: B008
+        """The score on annotated images, above those before it."""
+        rows = self._read(table)
+        line = views.score_line(self.session.score(rows), rows)
+        past = [line, *past]
+        return '\n'.join(past), past
+
+    def on_save(self, table):
+        """An anchors file to download."""
+        path = Path(mkdtemp(dir=self.folder)) / 'anchors.json'
+        write_anchors(path, self.levels.anchors(self._read(table)))
+        return str(path)
+
+    def on_bake(self, table):
+        """A stock checkpoint and its config to download."""
+        out = Path(mkdtemp(dir=self.folder)) / 'stock.pth'
+        return [str(p) for p in self.session.bake(self._read(table), out)]
+
+    def _set(self, source: Callable[..., list[Row]]) -> Callable:
+        """A handler that puts other anchors in the place of all."""
+
+        def put(picture, _table, _chosen, threshold, *arguments) -> dict:
+            return self._show(picture, source(*arguments), 0, threshold)
+
+        return put
+
+    def _show(self, picture, rows: list[Row], chosen: int, threshold) -> dict:
+        return {
+            **self._look(picture, rows, chosen, threshold),
+            **self._show_chosen(rows, chosen),
+            self.parts.table: cells(rows),
+        }
+
+    def _look(self, picture, rows: list[Row], chosen, threshold) -> dict:
+        view = views.look(self.session, picture, rows, chosen, threshold)
+        return {
+            self.parts.found: view.found,
+            self.parts.anchors: view.anchors,
+            self.parts.brings: view.brings,
+            self.parts.coverage: view.coverage,
+        }
+
+    def _show_chosen(self, rows: list[Row], chosen: int) -> dict:
+        scale, ratio = self.levels.scale_and_ratio(rows[chosen])
+        return {
+            self.parts.chosen: gr.update(
+                choices=numbers(rows), value=str(chosen + 1)
+            ),
+            self.parts.level: rows[chosen].level,
+            self.parts.scale: gr.update(
+                value=scale, maximum=max(MOST_SCALE, scale)
+            ),
+            self.parts.ratio: gr.update(
+                value=ratio, maximum=max(MOST_RATIO, ratio)
+            ),
+        }
+
+    def _read(self, table) -> list[Row]:
+        return self.levels.parse(table)
