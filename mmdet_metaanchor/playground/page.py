@@ -43,6 +43,7 @@ class Page:
         self.levels = session.levels
         with gr.Blocks(
             title='Anchors',
+            fill_width=True,
             analytics_enabled=False,
             delete_cache=(3600, 86400),
         ) as self.blocks:
@@ -261,12 +262,13 @@ class Page:
         """An anchors file to download."""
         path = Path(mkdtemp(dir=self.folder)) / 'anchors.json'
         write_anchors(path, self.levels.anchors(self._read(table)))
-        return str(path)
+        return gr.update(value=str(path), visible=True)
 
     def on_bake(self, table):
         """A stock checkpoint and its config to download."""
         out = Path(mkdtemp(dir=self.folder)) / 'stock.pth'
-        return [str(p) for p in self.session.bake(self._read(table), out)]
+        files = self.session.bake(self._read(table), out)
+        return gr.update(value=[str(path) for path in files], visible=True)
 
     def _set(self, source: Callable[..., list[Row]]) -> Callable:
         """A handler that puts other anchors in the place of all."""

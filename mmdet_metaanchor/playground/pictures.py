@@ -20,6 +20,7 @@ from ..anchors.drawing import (
 from .rows import Row
 
 WIDTH, DPI = 6.0, 130  # of a picture, in inches and dots per inch
+LETTERS = 0.8  # of the size that draw_boxes gives them
 MOST_HEIGHT = 1.5  # of a picture, in widths
 SHOWN = 1000  # px, the longer side of what is drawn on
 
@@ -40,7 +41,7 @@ def draw_found(
     small, zoom = _shrunk(image)
     axes, width = _whole_picture(small)
     drawn = boxes._replace(corners=boxes.corners * zoom)
-    draw_boxes(axes, small, drawn, classes, panel=width)
+    draw_boxes(axes, small, drawn, classes, panel=LETTERS * width)
     return pixels(axes.figure)
 
 
@@ -83,6 +84,7 @@ def contributions(
     rows: Sequence[Row],
     found: Mapping[int, int],
     beyond: set[int],
+    guessed: bool,
     covered: Counter | None,
     chosen: int | None,
 ) -> str:
@@ -92,13 +94,20 @@ def contributions(
         rows (Sequence[Row]): The anchors.
         found (Mapping[int, int]): Detections that are shown, by row.
         beyond (set[int]): Rows of shapes that were not trained.
+        guessed (bool): Whether the model extrapolates to these.
         covered (Counter, optional): Boxes that a row covers best.
         chosen (int, optional): The row to mark.
     """
     most = max([1, *found.values()])
-    head = '<th>anchor</th><th>size, px</th><th>detections</th>'
+    head, notes = '<th></th><th>size, px</th><th>detections</th>', []
     if covered is not None:
-        head += '<th>boxes it fits best</th>'
+        head += '<th>boxes</th>'
+        notes.append('boxes: of all annotated ones, those that it fits best')
+    if beyond:
+        notes.append(
+            '*: a shape beyond those that were trained, '
+            + ('guessed' if guessed else 'which detects what the nearest does')
+        )
     lines = []
     for index, row in enumerate(rows):
         colour = nth_colour(index)
@@ -106,13 +115,12 @@ def contributions(
         number = found.get(index, 0)
         size = f'{row.level}: {row.width:.1f} × {row.height:.1f}'
         if index in beyond:
-            size += ' <em title="not among the shapes that were trained">'
-            size += 'beyond trained</em>'
+            size += ' *'
         cells = (
             f'<td><b style="background:{colour};color:{letters}">'
             f'{index + 1}</b></td><td>{size}</td>'
             f'<td><i style="background:{colour};'
-            f'width:{6 * number / most:.2f}em"></i>{number}</td>'
+            f'width:{5 * number / most:.2f}em"></i>{number}</td>'
         )
         if covered is not None:
             cells += f'<td>{covered[index]}</td>'
@@ -120,6 +128,7 @@ def contributions(
         lines.append(f'<tr{mark}>{cells}</tr>')
     return (
         f'<table class="contributions"><tr>{head}</tr>{"".join(lines)}</table>'
+        f'<p>{"<br>".join(notes)}</p>'
     )
 
 

@@ -74,9 +74,15 @@ class Levels:
                 anchors; with the value.
         """
         rows = []
-        for number, (level, width, height) in enumerate(table, 1):
-            if all(_is_empty(cell) for cell in (level, width, height)):
+        for number, cells in enumerate(table, 1):
+            if all(_is_empty(cell) for cell in cells):
                 continue
+            if len(cells) < 3:
+                raise ValueError(
+                    f'anchor {number}: level, width and height are needed, '
+                    f'got {list(cells)}'
+                )
+            level, width, height = cells[:3]
             name = str(level).strip().removesuffix('.0')
             if name not in self.choices:
                 raise ValueError(
@@ -146,7 +152,8 @@ class Levels:
     def scale_and_ratio(self, row: Row) -> tuple[float, float]:
         """Size in strides, the root of the area, and height over width."""
         size = math.sqrt(row.width * row.height)
-        return size / self.stride_of(row.level), row.height / row.width
+        scale, ratio = size / self.stride_of(row.level), row.height / row.width
+        return round(scale, DIGITS), round(ratio, DIGITS)
 
     def shaped(self, level: str, scale: float, ratio: float) -> Row:
         """The row of a scale in strides and a ratio, height over width.

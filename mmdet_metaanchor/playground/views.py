@@ -61,6 +61,7 @@ def look(
             rows,
             Counter(found.anchors.tolist()),
             session.beyond(rows),
+            session.head.box_function == 'published',
             best,
             chosen,
         ),
@@ -80,7 +81,8 @@ def draw_truth(session: Session, picture: Path) -> np.ndarray | None:
 def headline(session: Session) -> str:
     """What is looked at, in Markdown."""
     name = Path(session.cfg.filename).stem
-    text = f'## Anchors of {name}\n'
+    strides = ', '.join(session.levels.names)
+    text = f'## Anchors of {name}\nLevels of stride {strides} px. '
     if session.proposes:
         text += (
             'Shown are the proposals of the RPN, which have no class; a '
