@@ -45,7 +45,7 @@ def read_anchors(path: str | Path) -> Anchors:
 
     Raises:
         FileNotFoundError: It is not there.
-        ValueError: It is not JSON, or of another version.
+        ValueError: It is not JSON, of another version, or without anchors.
     """
     content = read_json(path)
     if not isinstance(content, dict) or FORMAT not in content:
@@ -55,6 +55,8 @@ def read_anchors(path: str | Path) -> Anchors:
             f'{path} is an anchors file of version {content[FORMAT]}, and '
             f'only version {VERSION} can be read'
         )
+    if 'anchors' not in content:
+        raise ValueError(f'{path} is an anchors file without anchors')
     return content['anchors']
 
 

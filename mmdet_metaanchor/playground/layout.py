@@ -35,6 +35,19 @@ def numbers(rows: list[Row]) -> list[str]:
     return [str(number) for number in range(1, len(rows) + 1)]
 
 
+class Slider(gr.Slider):
+    """A slider whose numbers can be typed, and are checked by who uses them.
+
+    gradio's own check ends in a traceback.
+    """
+
+    is_template = True  # drawn as its parent is
+
+    def preprocess(self, payload: float) -> float:
+        """The number as it is."""
+        return payload
+
+
 class Layout:
     """The components of a page, made in the ``gr.Blocks`` of now.
 
@@ -63,7 +76,7 @@ class Layout:
             self.name = gr.Dropdown(
                 names, value=names[0], type='index', label='image', scale=2
             )
-            self.threshold = gr.Slider(
+            self.threshold = Slider(
                 0, 1, 0.3, step=0.01, label='show scores above', scale=2
             )
             self.upload = _upload('Another image', 'image')
@@ -89,7 +102,7 @@ class Layout:
             self.grids = {name: _button(name) for name in GRIDS}
             self.load = _upload('a file', '.json')
         with gr.Row():
-            self.number = gr.Slider(
+            self.number = Slider(
                 1, 15, 5, step=1, label='clusters per level', scale=2
             )
             with gr.Column(min_width=150):
@@ -139,7 +152,7 @@ class Layout:
                 elem_id='level',
                 min_width=100,
             )
-        self.scale = gr.Slider(
+        self.scale = Slider(
             LEAST,
             MOST_SCALE,
             scale,
@@ -147,7 +160,7 @@ class Layout:
             label='its scale: the root of its area, in strides',
             elem_id='scale',
         )
-        self.ratio = gr.Slider(
+        self.ratio = Slider(
             LEAST,
             MOST_RATIO,
             ratio,

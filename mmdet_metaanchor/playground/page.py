@@ -1,5 +1,6 @@
 """What follows on the page from what a person does."""
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from html import escape
@@ -15,6 +16,9 @@ from .layout import MOST_RATIO, MOST_SCALE, Layout, cells, numbers
 from .rows import Row
 from .session import Session
 
+# The folder of a file that came from the browser.
+UPLOADED = re.compile(r'\S*/gradio/[0-9a-f]{64}/')
+
 
 def told(handler: Callable) -> Callable:
     """Show what is wrong with an input, and leave the page as it is."""
@@ -24,8 +28,11 @@ def told(handler: Callable) -> Callable:
         try:
             return handler(*args, **kwargs)
         except (FileNotFoundError, TypeError, ValueError) as error:
-            gr.Warning(escape(str(error)), title='That does not work')
-            return gr.skip()
+            text = str(error)
+        except KeyError as error:
+            text = f'unknown or missing: {error.args[0]}'
+        gr.Warning(escape(UPLOADED.sub('', text)))
+        return gr.skip()
 
     return safe
 
@@ -212,7 +219,10 @@ class Page:
         self, picture, table, _chosen, threshold, event: gr.SelectData
     ) -> dict:
         """A row was clicked on."""
-        return self.on_edit(picture, table, event.index[0], threshold)
+        try:
+            return self.on_edit(picture, table, event.index[0], threshold)
+        except ValueError:  # an edit has told of it
+            return gr.skip()
 
     def on_choose(self, *now) -> dict:
         """Another number was chosen."""

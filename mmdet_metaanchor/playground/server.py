@@ -49,7 +49,8 @@ def serve(
         server_name=host,
         server_port=port,
         share=False,
-        prevent_thread_lock=not wait,
+        prevent_thread_lock=True,
+        quiet=True,
         theme=gr.themes.Default(**FONTS),
         css=CSS,
         footer_links=[],
@@ -60,6 +61,9 @@ def serve(
         enable_monitoring=False,
         max_file_size=LARGEST_FILE,
     )
+    print(f'{blocks.local_url} (Ctrl-C ends it)', flush=True)
+    if wait:
+        blocks.block_thread()
     return blocks
 
 

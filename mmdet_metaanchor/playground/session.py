@@ -44,6 +44,7 @@ from .rows import Levels, Row, grid
 from .truth import Truth
 
 MOST_IMAGES = 50  # to score on
+MOST_CLUSTERS = 50
 KEPT = 4  # images whose features are kept
 # Detections of an image, more than any test keeps before suppression.
 MOST_DETECTIONS = 10**6
@@ -191,9 +192,14 @@ class Session:
                 session.
 
         Raises:
-            ValueError: There is no file, or it is no COCO JSON; or fewer
-                distinct sizes than clusters.
+            ValueError: There is no file, or it is no COCO JSON; or the
+                number is not from 1 to 50, or that of distinct sizes.
         """
+        if number not in range(1, MOST_CLUSTERS + 1):
+            raise ValueError(
+                f'clusters per level must be 1 to {MOST_CLUSTERS}, got '
+                f'{number}'
+            )
         if ann_file is not None:
             sizes = read_detector_boxes(self.cfg, ann_file).sizes
         elif self.truth is not None:
@@ -204,7 +210,7 @@ class Session:
             cluster_anchors(
                 sizes,
                 self.generator,
-                number,
+                int(number),
                 shape_range=self.head.shape_range.cpu(),
             )
         )

@@ -37,7 +37,7 @@ def read_json(path: str | Path):
     """
     try:
         return json.loads(Path(path).read_text(encoding='utf-8'))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f'{path} is not JSON: {error}') from None
 
 
