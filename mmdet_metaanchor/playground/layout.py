@@ -35,19 +35,6 @@ def numbers(rows: list[Row]) -> list[str]:
     return [str(number) for number in range(1, len(rows) + 1)]
 
 
-class Slider(gr.Slider):
-    """A slider whose numbers can be typed, and are checked by who uses them.
-
-    gradio's own check ends in a traceback.
-    """
-
-    is_template = True  # drawn as its parent is
-
-    def preprocess(self, payload: float) -> float:
-        """The number as it is."""
-        return payload
-
-
 class Layout:
     """The components of a page, made in the ``gr.Blocks`` of now.
 
@@ -76,7 +63,7 @@ class Layout:
             self.name = gr.Dropdown(
                 names, value=names[0], type='index', label='image', scale=2
             )
-            self.threshold = Slider(
+            self.threshold = gr.Slider(
                 0, 1, 0.3, step=0.01, label='show scores above', scale=2
             )
             self.upload = _upload('Another image', 'image')
@@ -102,7 +89,7 @@ class Layout:
             self.grids = {name: _button(name) for name in GRIDS}
             self.load = _upload('a file', '.json')
         with gr.Row():
-            self.number = Slider(
+            self.number = gr.Slider(
                 1, 15, 5, step=1, label='clusters per level', scale=2
             )
             with gr.Column(min_width=150):
@@ -152,7 +139,7 @@ class Layout:
                 elem_id='level',
                 min_width=100,
             )
-        self.scale = Slider(
+        self.scale = gr.Slider(
             LEAST,
             MOST_SCALE,
             scale,
@@ -160,7 +147,7 @@ class Layout:
             label='its scale: the root of its area, in strides',
             elem_id='scale',
         )
-        self.ratio = Slider(
+        self.ratio = gr.Slider(
             LEAST,
             MOST_RATIO,
             ratio,

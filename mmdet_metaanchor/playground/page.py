@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from html import escape
 from pathlib import Path
 from tempfile import mkdtemp
@@ -12,7 +12,7 @@ import gradio as gr
 from ..anchors.anchors_file import write_anchors
 from ..anchors.cover import draw_cover
 from . import views
-from .layout import MOST_RATIO, MOST_SCALE, Layout, cells, numbers
+from .layout import LEAST, MOST_RATIO, MOST_SCALE, Layout, cells, numbers
 from .rows import Row
 from .session import Session
 
@@ -58,131 +58,66 @@ class Page:
             self._connect()
 
     def _connect(self) -> None:
-        now = [
-            self.parts.picture,
-            self.parts.table,
-            self.parts.chosen,
-            self.parts.threshold,
-        ]
-        shape = [self.parts.level, self.parts.scale, self.parts.ratio]
-        seen = [
-            self.parts.found,
-            self.parts.anchors,
-            self.parts.brings,
-            self.parts.coverage,
-        ]
-        controls = [self.parts.table, self.parts.chosen, *shape]
+        parts, session = self.parts, self.session
+        now = [parts.picture, parts.table, parts.chosen, parts.threshold]
+        shape = [parts.level, parts.scale, parts.ratio]
+        seen = [parts.found, parts.anchors, parts.brings, parts.coverage]
+        chosen = [*seen, parts.chosen, *shape]
+        every = [*chosen, parts.table]
+        another = [*seen, parts.truth, parts.picture, parts.name]
 
-        def on(event, handler, inputs, outputs, **kwargs) -> None:
+        def on(event, handler, inputs, outputs, mode=None) -> None:
             event(
                 told(handler),
                 inputs,
                 outputs,
                 show_progress='hidden',
                 api_visibility='private',
-                **kwargs,
+                trigger_mode=mode,
             )
 
-        last = dict(trigger_mode='always_last')
-        on(self.blocks.load, self.on_load, now, [*seen, self.parts.truth])
-        pictures = [*seen, self.parts.truth, self.parts.picture]
+        on(self.blocks.load, self.on_load, now, another)
+        on(parts.name.input, self.on_name, [parts.name, *now[1:]], another)
         on(
-            self.parts.name.input,
-            self.on_name,
-            [self.parts.name, *now[1:]],
-            pictures,
-        )
-        on(
-            self.parts.upload.upload,
+            parts.upload.upload,
             self.on_upload,
-            [self.parts.upload, *now[1:]],
-            pictures,
+            [parts.upload, *now[1:]],
+            another,
         )
-        on(self.parts.threshold.input, self.look, now, seen, **last)
-        on(
-            self.parts.table.input,
-            self.on_edit,
-            now,
-            [*seen, *controls[1:]],
-            **last,
-        )
-        on(
-            self.parts.table.select,
-            self.on_select,
-            now,
-            [*seen, *controls[1:]],
-        )
-        on(
-            self.parts.chosen.input,
-            self.on_choose,
-            now,
-            [*seen, *controls[1:]],
-        )
+        # Of many moves in a row the last one counts.
+        last = 'always_last'
+        on(parts.threshold.input, self.look, now, seen, last)
+        on(parts.table.input, self.on_edit, now, chosen, last)
+        on(parts.table.select, self.on_select, now, chosen)
+        on(parts.chosen.input, self.on_edit, now, chosen)
         for control in shape:
-            on(
-                control.input,
-                self.on_move,
-                [*now, *shape],
-                [*seen, self.parts.table],
-                **last,
-            )
-        every = [*seen, *controls]
-        on(self.parts.add.click, self.on_add, now, every)
-        on(self.parts.remove.click, self.on_remove, now, every)
-        session = self.session
-        on(self.parts.trained.click, self._set(session.rows_of), now, every)
-        for name, button in self.parts.grids.items():
-            on(
-                button.click,
-                self._set(lambda name=name: session.rows_of_grid(name)),
-                now,
-                every,
-            )
-        on(
-            self.parts.load.upload,
-            self._set(lambda path: session.rows_of_file(Path(path))),
-            [*now, self.parts.load],
-            every,
-        )
-        on(
-            self.parts.cluster.click,
-            self._set(session.rows_of_clusters),
-            [*now, self.parts.number],
-            every,
-        )
-        on(
-            self.parts.cluster_file.upload,
-            self._set(
-                lambda number, path: session.rows_of_clusters(
-                    number, Path(path)
-                )
+            moved = [*seen, parts.table]
+            on(control.input, self.on_move, [*now, *shape], moved, last)
+        on(parts.add.click, self.on_add, now, every)
+        on(parts.remove.click, self.on_remove, now, every)
+        for event, source, arguments in (
+            (parts.trained.click, session.rows_of, []),
+            (parts.load.upload, session.rows_of_file, [parts.load]),
+            (parts.cluster.click, session.rows_of_clusters, [parts.number]),
+            (
+                parts.cluster_file.upload,
+                session.rows_of_clusters,
+                [parts.number, parts.cluster_file],
             ),
-            [*now, self.parts.number, self.parts.cluster_file],
-            every,
-        )
-        on(
-            self.parts.draw_cover.click,
-            self.on_cover,
-            self.parts.table,
-            self.parts.cover,
-        )
-        self.parts.run.click(
+            *(
+                (button.click, partial(session.rows_of_grid, name), [])
+                for name, button in parts.grids.items()
+            ),
+        ):
+            on(event, self._set(source), [*now, *arguments], every)
+        on(parts.draw_cover.click, self.on_cover, parts.table, parts.cover)
+        on(parts.save.click, self.on_save, parts.table, parts.saved)
+        on(parts.bake.click, self.on_bake, parts.table, parts.baked)
+        parts.run.click(  # with the progress that gradio shows
             told(self.on_score),
-            [self.parts.table, self.parts.past],
-            [self.parts.scores, self.parts.past],
+            [parts.table, parts.past],
+            [parts.scores, parts.past],
             api_visibility='private',
-        )
-        on(
-            self.parts.save.click,
-            self.on_save,
-            self.parts.table,
-            self.parts.saved,
-        )
-        on(
-            self.parts.bake.click,
-            self.on_bake,
-            self.parts.table,
-            self.parts.baked,
         )
 
     def look(self, picture, table, chosen, threshold) -> dict:
@@ -204,10 +139,14 @@ class Page:
     def on_upload(self, path, *others) -> dict:
         """An image from the person's own disk."""
         picture = Path(path)
-        return {**self.on_load(picture, *others), self.parts.picture: picture}
+        return {
+            **self.on_load(picture, *others),
+            self.parts.picture: picture,
+            self.parts.name: gr.update(value=None),
+        }
 
     def on_edit(self, picture, table, chosen, threshold) -> dict:
-        """A cell, or a row, was changed by hand."""
+        """A cell was changed by hand, or another number chosen."""
         rows = self._read(table)
         chosen = min(chosen or 0, len(rows) - 1)
         return {
@@ -223,10 +162,6 @@ class Page:
             return self.on_edit(picture, table, event.index[0], threshold)
         except ValueError:  # an edit has told of it
             return gr.skip()
-
-    def on_choose(self, *now) -> dict:
-        """Another number was chosen."""
-        return self.on_edit(*now)
 
     def on_move(
         self, picture, table, chosen, threshold, level, scale, ratio
@@ -311,13 +246,16 @@ class Page:
                 choices=numbers(rows), value=str(chosen + 1)
             ),
             self.parts.level: rows[chosen].level,
-            self.parts.scale: gr.update(
-                value=scale, maximum=max(MOST_SCALE, scale)
-            ),
-            self.parts.ratio: gr.update(
-                value=ratio, maximum=max(MOST_RATIO, ratio)
-            ),
+            self.parts.scale: _wide_enough(scale, MOST_SCALE),
+            self.parts.ratio: _wide_enough(ratio, MOST_RATIO),
         }
 
     def _read(self, table) -> list[Row]:
         return self.levels.parse(table)
+
+
+def _wide_enough(value: float, most: float) -> dict:
+    """A slider on a value, which may be beyond its ends."""
+    return gr.update(
+        value=value, minimum=min(LEAST, value), maximum=max(most, value)
+    )

@@ -40,8 +40,7 @@ def serve(
     Raises:
         ValueError: Nothing can listen there.
     """
-    if port is not None:
-        _check_free(host, port)
+    _check_free(host, port or 0)
     folder = TemporaryDirectory()
     blocks = Page(session, Path(folder.name)).blocks
     blocks.folder = folder  # files to download, as long as they are served

@@ -106,6 +106,7 @@ class Session:
         self.generator: MetaAnchorGenerator = self.head.prior_generator
         self.levels = Levels(self.generator)
         self.images = [_checked(Path(image)) for image in images]
+        read_image(self.images[0])  # the one to begin with, as a whole
         self.proposes = isinstance(self.head, RPNHead)
         self.classes = ['object'] if self.proposes else class_names(model)
         self.truth = None
@@ -173,7 +174,7 @@ class Session:
             self.head.check_prior_generator(generator)
         return self.levels.parse(self.levels.rows(generator))
 
-    def rows_of_file(self, path: Path) -> list[Row]:
+    def rows_of_file(self, path: str | Path) -> list[Row]:
         """The table of an anchors file, see :func:`read_anchors`."""
         return self.rows_of(read_anchors(path))
 
@@ -182,13 +183,13 @@ class Session:
         return self.rows_of(grid(self.generator, *GRIDS[name]))
 
     def rows_of_clusters(
-        self, number: int, ann_file: Path | None = None
+        self, number: int, ann_file: str | Path | None = None
     ) -> list[Row]:
         """The table of clusters of the boxes of a COCO JSON.
 
         Args:
             number (int): Clusters per level.
-            ann_file (Path, optional): The file. Defaults to that of the
+            ann_file (str | Path, optional): The file. Defaults to that of the
                 session.
 
         Raises:

@@ -48,7 +48,7 @@ class Truth:
         self._names, self._root = self._find(images)
         if self._root is None:
             raise ValueError(
-                f'{ann_file} lists none of the images, {images[0]} say'
+                f'{ann_file} lists none of the images, as {images[0]}'
             )
 
     def of(self, path: Path) -> DrawnBoxes | None:
