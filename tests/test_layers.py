@@ -15,6 +15,7 @@ FLOORS = (
     {'method', 'published'},
     {'heads', 'anchors'},
     {'export'},
+    {'playground'},
     {''},  # mmdet_metaanchor/__init__.py
 )
 FLOOR = {part: i for i, floor in enumerate(FLOORS) for part in floor}

@@ -3,16 +3,14 @@
 import argparse
 from pathlib import Path
 
-import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmdet_metaanchor.anchors.anchors_file import parse_anchors
 from mmdet_metaanchor.anchors.customize import customize_anchors
-from mmdet_metaanchor.export.bake import bake_anchors
+from mmdet_metaanchor.export.bake import bake_anchors, write_stock
 from mmdet_metaanchor.runtime.checkpoints import load_detector
 from mmdet_metaanchor.runtime.command_line import one_line_errors
-from mmdet_metaanchor.runtime.files import replacing
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,12 +40,8 @@ def main() -> None:
         if args.anchors is not None:
             customize_anchors(model, parse_anchors(args.anchors))
         stock_cfg, state = bake_anchors(model, cfg)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(out) as part:
-        torch.save(dict(meta=meta, state_dict=state), part)
-    with replacing(out.with_suffix('.py')) as part:
-        part.write_text(stock_cfg.pretty_text, encoding='utf-8')
-    print(f'{out} and {out.with_suffix(".py")} need MMDetection alone')
+    _, config = write_stock(out, stock_cfg, state, meta)
+    print(f'{out} and {config} need MMDetection alone')
 
 
 if __name__ == '__main__':

@@ -80,10 +80,13 @@ def collect_detections(
                 head.set_prior_generator(
                     build_anchors(unite(members), trained)
                 )
-                for image in _detect(head, towers, owners, metas, len(group)):
-                    for index, result in zip(group, image, strict=True):
+                for image in detect_owned(head, towers, owners, metas):
+                    for place, index in enumerate(group):
+                        one = image[image.owners == place]
+                        one.pop('owners')
+                        one = cut_levels(one, head.test_cfg.get('nms_pre', -1))
                         anchors = max(map(len, sets[index]))
-                        found[index].append(_kept(result[: most * anchors]))
+                        found[index].append(_kept(one[: most * anchors]))
     return found
 
 
@@ -134,25 +137,29 @@ def _owners(sets: Sequence[AnchorSet]) -> list[Tensor]:
     ]
 
 
-def _detect(
+@torch.no_grad()
+def detect_owned(
     head: MetaHeadMixin,
     towers: Towers,
-    owners: list[Tensor],
+    owners: Sequence[Tensor],
     metas: Sequence[dict],
-    number: int,
-) -> Iterator[list[InstanceData]]:
-    """Detections of the head's anchors, for each image those of each set.
+) -> Iterator[InstanceData]:
+    """Detections of the head's anchors before suppression, by their owners.
 
     Args:
         head (MetaHeadMixin): The head.
-        towers (tuple[list, ...]): What :meth:`head.prepare` gives for the
-            images.
-        owners (list[Tensor]): (A,) set of every anchor, one per level.
-        metas (Sequence[dict]): Of the N images.
-        number (int): Number of sets.
+        towers (tuple[list, ...]): What :meth:`head.towers` gives for the
+            images, or :meth:`head.prepare` of that.
+        owners (Sequence[Tensor]): (A,) a number for every anchor, one tensor
+            per level.
+        metas (Sequence[dict]): ``img_id``, ``img_shape`` and
+            ``scale_factor`` of the N images.
 
     Yields:
-        list[InstanceData]: One a set, by falling score.
+        InstanceData: Of every image, by falling score: ``bboxes`` (m, 4),
+        ``(x1, y1, x2, y2)`` in px of the original image, ``scores``,
+        ``labels``, ``level_ids`` and ``owners``, (m,); not yet cut by
+        ``nms_pre``.
     """
     cfg = head.test_cfg
     codes = head.prior_generator.codes()
@@ -191,8 +198,39 @@ def _detect(
         )
         every = every[every.scores.argsort(descending=True)]
         every.set_metainfo(dict(img_id=meta['img_id']))
-        sets = [every[every.owners == index] for index in range(number)]
-        for one in sets:
-            one.pop('owners')
-        most = cfg.get('nms_pre', -1)
-        yield [cut_levels(one, most) for one in sets]
+        yield every
+
+
+def suppress(
+    head: MetaHeadMixin, parts: Sequence[InstanceData]
+) -> InstanceData:
+    """Detections of an image together, after the suppression of a test.
+
+    Args:
+        head (MetaHeadMixin): The head.
+        parts (Sequence[InstanceData]): Detections before suppression, as
+            :func:`detect_owned` and :func:`collect_detections` give them.
+
+    Returns:
+        InstanceData: What a test detects, ``nms_pre`` included. It has the
+        fields of the parts, and can be suppressed again.
+    """
+    every = InstanceData.cat(list(parts))
+    found = cut_levels(every, head.test_cfg.get('nms_pre', -1))
+    every = found.clone()
+    every.places = torch.arange(len(every), device=every.scores.device)
+    result = head._bbox_post_process(
+        every,
+        head.test_cfg,
+        rescale=False,
+        with_nms=True,
+        img_meta={},
+    )
+    # What heads drop: an RPN its levels, a head with objectness this, which
+    # the scores are by now multiplied by.
+    kept = found[result.pop('places')]
+    result.level_ids = kept.level_ids
+    if 'score_factors' in kept:
+        result.score_factors = torch.ones_like(kept.score_factors)
+    result.set_metainfo(dict(img_id=parts[0].img_id))
+    return result

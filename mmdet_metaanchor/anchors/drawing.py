@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.patches import Patch, Rectangle
@@ -38,6 +39,7 @@ class DrawnBoxes(NamedTuple):
     corners: np.ndarray  # (N, 4) x1, y1, x2, y2
     labels: np.ndarray  # (N,) index of the class
     scores: np.ndarray | None = None  # (N,) in [0, 1]
+    anchors: np.ndarray | None = None  # (N,) number of the anchor, from 0
 
 
 def above_threshold(boxes: DrawnBoxes, score_thr: float) -> DrawnBoxes:
@@ -45,7 +47,9 @@ def above_threshold(boxes: DrawnBoxes, score_thr: float) -> DrawnBoxes:
     if boxes.scores is None:
         return boxes
     keep = boxes.scores > score_thr
-    return DrawnBoxes(*(field[keep] for field in boxes))
+    return DrawnBoxes(
+        *(None if field is None else field[keep] for field in boxes)
+    )
 
 
 def image_grid(
@@ -92,6 +96,9 @@ def draw_boxes(
 ) -> None:
     """An image with boxes, their classes and their scores in percent.
 
+    Boxes whose anchors are known have the colours and the numbers, from 1,
+    of these, others the colours of their classes.
+
     In lines and letters of a figure. MMDetection's DetLocalVisualizer draws
     in the pixels of the image, where a small one has no room for letters.
 
@@ -113,7 +120,8 @@ def draw_boxes(
     for index in order:
         corners, label = boxes.corners[index], boxes.labels[index]
         x1, y1 = corners[:2]
-        colour = CLASS_COLOURS[label % len(CLASS_COLOURS)]
+        number = label if boxes.anchors is None else boxes.anchors[index]
+        colour = nth_colour(number)
         frame = rectangle(corners, colour, 2 * zoom)
         # A dark rim, to be seen on any ground.
         rim = withStroke(linewidth=3.5 * zoom, foreground='black')
@@ -122,17 +130,17 @@ def draw_boxes(
         text = classes[label]
         if boxes.scores is not None:
             text += f' {100 * boxes.scores[index]:.0f}%'
+        if boxes.anchors is not None:
+            text += f' #{number + 1}'
         # Above the box, or in it where the picture ends.
         above = y1 > 1.5 * letter
-        red, green, blue = to_rgb(colour)
-        light = 0.3 * red + 0.6 * green + 0.1 * blue > 0.45
         axes.text(
             np.clip(x1, 0, max(width - letter * len(text), 0)),
             y1 - letter / 9 if above else max(y1, 0) + letter / 9,
             text,
             va='bottom' if above else 'top',
             fontsize=9 * zoom,
-            color='black' if light else 'white',
+            color='black' if is_light(colour) else 'white',
             bbox=dict(
                 facecolor=colour,
                 edgecolor='black',
@@ -141,6 +149,17 @@ def draw_boxes(
             ),
         )
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+
+
+def nth_colour(number: int) -> str:
+    """Colour of a class or of an anchor; the eleventh has the first again."""
+    return CLASS_COLOURS[number % len(CLASS_COLOURS)]
+
+
+def is_light(colour: str) -> bool:
+    """Whether letters on a colour have to be black."""
+    red, green, blue = to_rgb(colour)
+    return 0.3 * red + 0.6 * green + 0.1 * blue > 0.45
 
 
 def outline_anchors(
@@ -180,6 +199,13 @@ def rectangle(corners: np.ndarray, colour: str, linewidth: float) -> Patch:
         edgecolor=colour,
         linewidth=linewidth,
     )
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    """(H, W, 3) RGB uint8 of a figure."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def save(figure: Figure, path: Path) -> None:

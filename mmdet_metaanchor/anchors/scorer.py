@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 
-import torch
 from mmdet.models.dense_heads import RPNHead
 from mmengine.structures import InstanceData
 from torch import nn
 
 from ..datasets.coco_faults import find_faults, take_out
-from .detections import cut_levels
+from .detections import suppress
 
 try:
     from faster_coco_eval import COCO
@@ -67,27 +66,9 @@ class Scorer:
             detects, ``nms_pre`` included, as long as ``most`` has cut nothing
             off. It has the fields of the sets, and can be merged again.
         """
-        merged, most = [], self.head.test_cfg.get('nms_pre', -1)
-        for image in zip(*sets, strict=True):
-            found = cut_levels(InstanceData.cat(list(image)), most)
-            every = found.clone()
-            every.places = torch.arange(len(every))
-            result = self.head._bbox_post_process(
-                every,
-                self.head.test_cfg,
-                rescale=False,
-                with_nms=True,
-                img_meta={},
-            )
-            # What heads drop: an RPN its levels, a head with objectness this,
-            # which the scores are by now multiplied by.
-            kept = found[result.pop('places')]
-            result.level_ids = kept.level_ids
-            if 'score_factors' in kept:
-                result.score_factors = torch.ones_like(kept.score_factors)
-            result.set_metainfo(dict(img_id=image[0].img_id))
-            merged.append(result)
-        return merged
+        return [
+            suppress(self.head, image) for image in zip(*sets, strict=True)
+        ]
 
     @property
     def metric(self) -> str:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterable
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,7 @@ from ..published.coders import (
     DeltaXYWHVarianceBBoxCoder,
     DirectLocationBBoxCoder,
 )
+from ..runtime.files import replacing
 from .stock_priors import stock_priors
 
 PACKAGE = 'mmdet_metaanchor'
@@ -91,6 +93,29 @@ def bake_anchors(
         state[name] = _padded(name, value, shapes[name])
     stock.load_state_dict(state)  # strictly
     return stock_cfg, state
+
+
+def write_stock(
+    out: Path, cfg: Config, state: dict[str, Tensor], meta: dict
+) -> list[Path]:
+    """Write what :func:`bake_anchors` gives.
+
+    Args:
+        out (Path): The checkpoint, a .pth file; the config lies beside it.
+        cfg (Config): Config of the stock detector.
+        state (dict[str, Tensor]): Its state dict.
+        meta (dict): What the checkpoint says of its data.
+
+    Returns:
+        list[Path]: The checkpoint and the config.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(out) as part:
+        torch.save(dict(meta=meta, state_dict=state), part)
+    config = out.with_suffix('.py')
+    with replacing(config) as part:
+        part.write_text(cfg.pretty_text, encoding='utf-8')
+    return [out, config]
 
 
 def _freeze(

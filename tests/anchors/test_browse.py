@@ -69,7 +69,7 @@ def assert_detects(view, model, image):
     found = inference_detector(model, str(image)).pred_instances.numpy()
     assert len(view.detections.corners) == len(found) > 0
     for seen, real in zip(
-        view.detections,
+        view.detections[:3],
         (found.bboxes, found.labels, found.scores),
         strict=True,
     ):

@@ -60,7 +60,7 @@ def browse_anchors(
     find_heads(model)
     _check_images(images)
     shown = sets or {TRAINED: None}
-    classes = _class_names(model)
+    classes = class_names(model)
     pipeline = Compose(get_test_pipeline_cfg(model.cfg))
     out_dir = Path(out_dir)
     written = []
@@ -116,7 +116,7 @@ def _check_images(paths: Sequence[str | Path]) -> None:
         names[stem] = path
 
 
-def _class_names(model: nn.Module) -> Sequence[str]:
+def class_names(model: nn.Module) -> Sequence[str]:
     """The classes of a model, by number where its checkpoint lacks them."""
     if isinstance(model, RPN):
         return ['object']  # of no class
