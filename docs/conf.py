@@ -31,6 +31,7 @@ html_show_copyright = False
 html_math_renderer = 'mathml'
 # Docstrings and pages say `x`, not `x`_.
 default_role = 'code'
+highlight_language = 'none'
 
 myst_enable_extensions = ['dollarmath']
 myst_heading_anchors = 3
