@@ -264,7 +264,7 @@ def main() -> None:
         args.folder.mkdir(parents=True, exist_ok=True)
         rows = measure(model, cfg, args.folder, args.pairs)
     about = dict(
-        config=args.config,
+        config=Path(args.config).name,
         pairs=args.pairs,
         machine=describe_machine(),
         versions=describe_versions(),
