@@ -203,7 +203,8 @@ def fitting(checkpoint: str, model: nn.Module) -> Iterator[None]:
     """Say in one line that a checkpoint is of another model."""
     try:
         yield
-    except RuntimeError as error:
+    # The second is what a head refuses.
+    except (RuntimeError, ValueError) as error:
         # A two-stage detector has several heads.
         head = getattr(model, 'bbox_head', model)
         raise ValueError(

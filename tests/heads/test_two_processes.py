@@ -33,7 +33,7 @@ import mmdet_metaanchor  # noqa: F401 (registers the heads)
 
 NAMES = ('Retina', 'RPN', 'SSD', 'YOLOV3')
 SIZE = (96, 128)  # (height, width) of the images, px
-STEPS, RATE = 20, 1e-3
+STEPS, RATE = 20, 1e-2
 IOU = dict(
     type='MaxIoUAssigner',
     pos_iou_thr=0.5,

@@ -6,12 +6,40 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from mmdet_metaanchor.runtime.command_line import skip_non_finite_steps
 from mmdet_metaanchor.runtime.runner import (
     M_MMAP_THRESHOLD,
     M_TOP_PAD,
     M_TRIM_THRESHOLD,
+    build_runner,
     keep_freed_memory,
 )
+
+
+@pytest.fixture
+def _as_before():
+    """MMEngine turns the deterministic mode on, and not off again."""
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def test_two_trainings_are_equal_to_the_bit(tiny, _as_before):
+    """In the deterministic mode, with jitter, as tools/train.py makes them."""
+    tiny.randomness = dict(seed=3, deterministic=True)
+    tiny.model.bbox_head.anchor_generator.jitter = 0.5
+    skip_non_finite_steps(tiny)
+    name, states = tiny.experiment_name, []
+    for run in ('first', 'second'):
+        tiny.visualizer.name = tiny.experiment_name = f'{name}-{run}'
+        runner = build_runner(tiny)
+        before = runner.model.bbox_head.retina_cls.shared.weight.clone()
+        runner.train()
+        states.append(runner.model.state_dict())
+    assert not torch.equal(
+        states[0]['bbox_head.retina_cls.shared.weight'], before
+    )
+    for key, value in states[0].items():
+        assert torch.equal(value, states[1][key]), key
 
 
 @pytest.mark.parametrize(

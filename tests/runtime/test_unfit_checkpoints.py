@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmdet.registry import MODELS
 
 from mmdet_metaanchor.runtime.checkpoints import (
     check_fits,
@@ -131,3 +132,49 @@ def test_what_a_checkpoint_lacks_is_trained_from_the_start(
     check_fits(runner, path, whole=False)
     with pytest.raises(ValueError, match='lacks bbox_head.retina_cls'):
         check_fits(runner, path, whole=True)
+
+
+DETECTORS = dict(
+    retinanet='digits/meta-retinanet_r18-w32_digits.py',
+    ssd='meta_ssd/meta-ssd_r18-w32_digits.py',
+    yolov3='meta_yolov3/meta-yolov3_r18-w32_digits.py',
+    rpn='meta_faster_rcnn/meta-rpn_r18-w32_digits.py',
+    rcnn='meta_faster_rcnn/meta-faster-rcnn_r18-w32_digits.py',
+)
+
+
+def test_every_detector_refuses_the_others(load_config, tmp_path):
+    configs = {name: load_config(path) for name, path in DETECTORS.items()}
+    for name, cfg in configs.items():
+        state = MODELS.build(cfg.model).state_dict()
+        torch.save(dict(state_dict=state), tmp_path / f'{name}.pth')
+    for name, cfg in configs.items():
+        for other in DETECTORS:
+            path = str(tmp_path / f'{other}.pth')
+            if other == name:
+                load_detector(cfg, path)
+                continue
+            with pytest.raises(ValueError, match=f'{other}.pth does not fit'):
+                load_detector(cfg, path)
+
+
+@pytest.mark.parametrize(
+    ('name', 'changes'),
+    [
+        ('ssd', dict(num_classes=5)),
+        ('yolov3', dict(num_classes=5)),
+        ('rpn', dict(feat_channels=12)),
+        *((name, dict(anchor_function=dict(hidden_channels=16)))
+          for name in ('ssd', 'yolov3', 'rpn')),
+        *((name, dict(anchor_function=dict(rank=3)))
+          for name in ('ssd', 'yolov3', 'rpn')),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_other_settings_of_a_head(load_config, tmp_path, name, changes):
+    """Of RetinaNet, see above."""
+    cfg, path = load_config(DETECTORS[name]), tmp_path / 'some.pth'
+    torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict()), path)
+    cfg.model['rpn_head' if name == 'rpn' else 'bbox_head'].update(changes)
+    with pytest.raises(ValueError, match='size mismatch|config says 3'):
+        load_detector(cfg, str(path))

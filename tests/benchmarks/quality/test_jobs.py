@@ -107,6 +107,32 @@ def test_an_interrupted_training_goes_on_from_its_checkpoint(
     ]
 
 
+def test_a_grid_goes_on_in_a_folder_that_was_moved(
+    make_jobs, trainer, monkeypatch
+):
+    """No run is lost, and none that was trained is trained again."""
+    call = trainer.call
+
+    def interrupt_one(command, env, log, follow):
+        trainer.interrupt = 'a_seed1' in ' '.join(command)
+        call(command, env, log, follow)
+
+    monkeypatch.setattr(trainer, 'call', interrupt_one)
+    jobs = make_jobs()
+    assert jobs.run(jobs.grid.runs()) == ['a, seed 1: interrupted']
+    Path('work').rename('moved')
+    monkeypatch.setattr(trainer, 'call', call)
+    trainer.interrupt = False
+    again = Jobs(jobs.grid, Path('results'), Path('moved'))
+    assert again.run(again.grid.runs()) == []
+    assert len(trainer.trainings()) == 4
+    assert trainer.trainings()[3][-2:] == [
+        '--resume',
+        str(Path('moved/a_seed1/epoch_1.pth').resolve()),
+    ]
+    assert all(again.is_done(run) for run in again.grid.runs())
+
+
 def test_a_training_done_again_is_not_taken_for_done(make_jobs, trainer):
     """Its checkpoint is gone, it starts anew, and is interrupted."""
     jobs = make_jobs()
