@@ -45,7 +45,7 @@ class AnchorCoverageHook(Hook):
       trains is its one best prior, where the assigner forces that. Anchors
       are a stride s apart, so one of the very shape of a box may be s / 2
       away. Where a side h of the box is below s, their IoU is then less than
-      (h - s / 2) / (h + s / 2) < 1 / 3: larger images help, not anchors.
+      (h - s / 2) / (h + s / 2) < 1 / 3: larger images help more.
 
     Coverage is low, and the log is a warning that names
     ``tools/cluster_anchors.py``, if the best possible recall or the share of
@@ -123,8 +123,7 @@ def describe(
     if tiny.any():
         lines.append(
             f'    {tiny.sum()} of them have a side below the smallest stride, '
-            f'{stride:g} px: larger images reach these rather than other '
-            'anchors'
+            f'{stride:g} px: larger images reach these, other anchors few'
         )
     for box in lost[:shown]:
         corners = ', '.join(f'{corner:g}' for corner in box['box'])
