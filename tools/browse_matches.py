@@ -26,7 +26,10 @@ def parse_args() -> argparse.Namespace:
         'where not given',
     )
     parser.add_argument(
-        '--split', choices=['train', 'val', 'test'], default='train', help=' '
+        '--split',
+        choices=['train', 'val', 'test'],
+        default='train',
+        help='data set of the config that the images and objects are in',
     )
     parser.add_argument(
         '--assigner',

@@ -319,6 +319,24 @@ def test_classes_that_are_not_listed(tmp_path, images):
         write_coco(found, images, tmp_path / 'out', ['apple'])
 
 
+def test_images_without_annotation(tmp_path, images):
+    """VOC and tables leave them out; to YOLO they are without objects."""
+    boxes = [('zebra', 1, 1, 9, 9)]
+    folder = write(
+        tmp_path / 'xml',
+        a__xml=voc_file('', boxes),
+        out__xml=voc_file('', boxes),
+    )
+    told = write_coco(read_voc(folder, images), images, tmp_path / 'out')
+    assert told[-1] == (
+        '2 images left out, without annotation: empty.png, größe v2.1.png'
+    )
+    text = write(tmp_path / 'txt', a__txt='0 .5 .5 .1 .1')
+    found = read_yolo(text, images, CLASSES)
+    told = write_coco(found, images, tmp_path / 'two', ['zebra'], val='0.5')
+    assert '3 images without objects' in told
+
+
 def test_two_files_about_an_image(tmp_path, images):
     folder = as_voc(tmp_path)
     write(folder, b__xml=voc_file('a.png', []))
