@@ -1,17 +1,11 @@
 """Dirty annotations are left out or refused; beside it, what stock does."""
 
-import json
 import math
 import re
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from mmdet.evaluation import CocoMetric
-
-from mmdet_metaanchor.datasets.coco_faults import find_faults, take_out
-from mmdet_metaanchor.datasets.coco_json import is_number, read_coco
 
 NAN, INF = math.nan, math.inf
 STOCK = 'CocoDataset'
@@ -169,102 +163,6 @@ def test_another_word_is_refused(dirty):
         dirty.build(faults='skip')
 
 
-# Texts of files, what is wrong, and the error of stock.
-FILES = {
-    'broken': ('{"images": [', 'is not JSON', json.JSONDecodeError),
-    'empty': ('', 'is not JSON', json.JSONDecodeError),
-    'a list': ('[]', 'not a COCO JSON, but a list', AssertionError),
-    'other keys': ('{}', 'no list of images', KeyError),
-}
-
-
-@pytest.mark.parametrize('name', FILES)
-def test_a_file_that_is_not_coco(dirty, name):
-    text, message, of_stock = FILES[name]
-    (dirty.root / 'boxes.json').write_text(text)
-    with pytest.raises(ValueError, match=f'boxes.json.*{message}'):
-        dirty.build(write=False)
-    with pytest.raises(of_stock) as error:
-        dirty.build(STOCK, write=False)
-    assert 'boxes.json' not in str(error.value)
-
-
-def test_a_file_that_is_not_text(dirty):
-    (dirty.root / 'boxes.json').write_bytes(b'\xff\xd8\xff')
-    with pytest.raises(ValueError, match='boxes.json is not JSON'):
-        dirty.build(write=False)
-
-
-@pytest.mark.parametrize(
-    ('kind', 'key'),
-    [
-        ('images', 'id'),
-        ('images', 'file_name'),
-        ('images', 'width'),
-        ('categories', 'name'),
-        ('annotations', 'image_id'),
-        ('annotations', 'bbox'),
-    ],
-)
-def test_a_key_that_is_missing(dirty, kind, key):
-    del dirty.content[kind][2][key]
-    with pytest.raises(
-        ValueError,
-        match=f"boxes.json: 1 of . {kind} have no usable '{key}', at places 2",
-    ):
-        dirty.build()
-    with pytest.raises(KeyError, match=f"^'{key}'$"):
-        dirty.build(STOCK)
-
-
-def test_only_a_test_can_do_without_annotations(dirty):
-    """As COCO's own files of test images."""
-    del dirty.content['annotations']
-    assert len(dirty.build(test_mode=True)) == 6
-    with pytest.raises(ValueError, match='no list of annotations'):
-        dirty.build()
-    assert len(dirty.build(STOCK)) == 6
-
-
-@pytest.mark.parametrize('test_mode', [False, True])
-@pytest.mark.parametrize('kind', ['images', 'annotations', 'categories'])
-def test_ids_that_repeat(dirty, kind, test_mode):
-    first, second, *_ = dirty.content[kind]
-    second['id'] = first['id']
-    with pytest.raises(
-        ValueError,
-        match=f'boxes.json: ids of its {kind} repeat: {first["id"]}',
-    ):
-        dirty.build(test_mode=test_mode)
-    if kind == 'annotations':
-        with pytest.raises(AssertionError, match='are not unique'):
-            dirty.build(STOCK)
-    elif kind == 'images':  # one of them is gone without a word
-        assert len(dirty.build(STOCK)) == 5
-    else:  # 'other', which the detector does not know, is learnt as 'odd'
-        second['id'], dirty.annotations[-1]['category_id'] = 7, 7
-        assert dirty.targets(STOCK)[-1]['instances'][0]['bbox_label'] == 0
-
-
-@pytest.mark.parametrize(
-    ('listed', 'label'),
-    [
-        ({3: 'even', 9: 'other', 7: 'odd'}, 0),  # the other way round
-        ({9: 'other', 3: 'even'}, 0),  # one is missing
-        ({7: 'odd', 8: 'odd', 3: 'even'}, 2),  # of two classes
-    ],
-)
-def test_categories_that_are_not_the_classes(dirty, listed, label):
-    """Stock numbers by the file what ``metainfo`` makes 1, 'even'."""
-    dirty.content['categories'] = [
-        dict(id=number, name=name) for number, name in listed.items()
-    ]
-    for test_mode in (False, True):
-        with pytest.raises(ValueError, match='json lists the categories'):
-            dirty.build(test_mode=test_mode)
-    assert dirty.targets(STOCK)[0]['instances'][-1]['bbox_label'] == label
-
-
 @pytest.mark.parametrize('spoilt', [False, True])
 def test_what_a_metric_makes_of_it(dirty, spoilt):
     """Everything is detected, and a NaN box makes the mAP 0.83."""
@@ -299,58 +197,3 @@ def test_what_a_metric_makes_of_it(dirty, spoilt):
     expected = (67 / 101 + 1) / 2 if spoilt else 1
     got = metric.evaluate(6)['coco/bbox_mAP']
     assert got == pytest.approx(expected, abs=1e-3)
-
-
-NUMBERS = st.one_of(
-    st.floats(),
-    st.integers(),
-    st.sampled_from([0, 1, -1, 1e-30, 95.999, 1e30, 1e308, 10**400, 64, 96]),
-)
-VALUES = st.one_of(NUMBERS, st.none(), st.text(max_size=2), st.booleans())
-BOXES = st.one_of(
-    st.lists(NUMBERS, min_size=4, max_size=4),
-    st.lists(VALUES, max_size=5),
-    VALUES,
-)
-IDS = st.one_of(st.integers(0, 3), VALUES, st.lists(VALUES, max_size=1))
-ENTRIES = st.fixed_dictionaries(
-    dict(image_id=IDS, category_id=IDS, bbox=BOXES),
-    optional=dict(area=VALUES, iscrowd=VALUES, ignore=VALUES),
-)
-
-
-@given(entries=st.lists(ENTRIES, max_size=6))
-@settings(
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-def test_what_is_left_can_be_learnt(tmp_path, entries):
-    """Whatever a file holds: nothing is lost that is not counted."""
-    path = tmp_path / 'boxes.json'
-    path.write_text(
-        json.dumps(
-            dict(
-                images=[
-                    dict(id=i, file_name='a', width=96, height=64 * i)
-                    for i in range(3)
-                ],
-                categories=[dict(id=i, name=str(i)) for i in range(3)],
-                annotations=[dict(e, id=i) for i, e in enumerate(entries)],
-            )
-        )
-    )
-    content = read_coco(path)
-    faults = find_faults(content)
-    take_out(content, faults)
-    left = [entry['id'] for entry in content['annotations']]
-    assert sorted([*left, *sum(faults.values(), [])]) == list(
-        range(len(entries))
-    )
-    assert not find_faults(content)
-    for entry in content['annotations']:
-        x, y, w, h = entry['bbox']
-        box = torch.tensor([x, y, x + w, y + h], dtype=torch.float32)
-        assert box.isfinite().all()
-        assert w >= 1 and h >= 1 and entry['area'] > 0
-        assert x < 96 and x + w > 0 and y < 64 * entry['image_id']
-        assert is_number(entry['area'])

@@ -129,8 +129,8 @@ visualizer = dict(name='{name}')
 
 
 @pytest.fixture
-def train(tmp_path, tiny_config, monkeypatch, capfd):
-    """Run tools/train.py on 20 images, of which one is truncated."""
+def run(tmp_path, tiny_config, monkeypatch, capfd):
+    """Run a tool on 20 images, of which one is truncated."""
     (tmp_path / 'images').mkdir()
     picture = np.full((64, 96, 3), 99, np.uint8)
     picture[20:50, 30:60] = 255
@@ -167,26 +167,32 @@ def train(tmp_path, tiny_config, monkeypatch, capfd):
         + TRAINING.format(name=tmp_path.name, loaders='\n'.join(loaders))
     )
 
-    def train(*options):
-        path = ROOT / 'tools' / 'train.py'
-        words = [str(path), str(file), '--work-dir', str(tmp_path / 'work')]
-        monkeypatch.setattr(sys, 'argv', [*words, *options])
+    def run(name, *words):
+        path = ROOT / 'tools' / name
+        words = [path, file, *words, '--work-dir', tmp_path / 'work']
+        monkeypatch.setattr(sys, 'argv', list(map(str, words)))
         runpy.run_path(str(path), run_name='__main__')
         return ''.join(capfd.readouterr())
 
-    return train
+    return run
 
 
-def test_training_goes_on_without_an_image(train, tmp_path):
-    log = train()
+def test_training_goes_on_without_an_image_and_a_test_does_not(run, tmp_path):
+    log = run('train.py')
     (line,) = [one for one in log.splitlines() if 'cannot be used' in one]
     assert 'train.json: 1 of 20 images cannot be used' in line
     assert '7.jpg is truncated, damaged or no image: left out' in line
-    assert (tmp_path / 'work' / 'epoch_1.pth').is_file()
+    checkpoint = tmp_path / 'work' / 'epoch_1.pth'
+    (tmp_path / 'images' / '1.jpg').write_bytes(b'')
+    with pytest.raises(SystemExit) as end:
+        run('test.py', checkpoint)
+    assert end.value.code.startswith('test.py: error: ')
+    assert 'val.json: 1 of 1 images cannot be used' in end.value.code
+    assert end.value.code.endswith('images/1.jpg is empty')
 
 
 @pytest.mark.parametrize('split', ['train', 'val'])
-def test_training_stops_in_one_line(train, tmp_path, split):
+def test_training_stops_in_one_line(run, tmp_path, split):
     """By choice, or because of what would be evaluated."""
     options = []
     if split == 'val':
@@ -194,7 +200,7 @@ def test_training_stops_in_one_line(train, tmp_path, split):
     else:
         options = ['--cfg-options', 'train_dataloader.dataset.faults=stop']
     with pytest.raises(SystemExit) as end:
-        train(*options)
+        run('train.py', *options)
     number = dict(train='7', val='1')[split]
     assert f'{split}.json: 1 of ' in end.value.code
     assert f'images/{number}.jpg ' in end.value.code
