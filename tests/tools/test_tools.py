@@ -152,10 +152,13 @@ def scalars(work_dir):
     ]
 
 
+def losses(work_dir):
+    return [entry['loss'] for entry in scalars(work_dir) if 'loss' in entry]
+
+
 def assert_finite_losses(work_dir, steps):
-    losses = [entry['loss'] for entry in scalars(work_dir) if 'loss' in entry]
-    assert len(losses) == steps
-    assert torch.tensor(losses).isfinite().all()
+    assert len(losses(work_dir)) == steps
+    assert torch.tensor(losses(work_dir)).isfinite().all()
 
 
 def detect(site, checkpoint, *options, config='meta-retinanet.py'):
@@ -187,7 +190,7 @@ def test_train(trained):
 
 
 def test_killed_and_resumed_is_uninterrupted(site, trained):
-    """kill -9 in the second of two epochs, of two iterations each."""
+    """kill -9 before the last iteration of two epochs of two each."""
     command = tool('train.py'), 'meta-retinanet.py', '--work-dir', 'killed'
     options = '--cfg-options', 'randomness.seed=0'
     died = run(
@@ -201,7 +204,9 @@ def test_killed_and_resumed_is_uninterrupted(site, trained):
     killed = site[0] / 'killed'
     assert not (killed / 'epoch_2.pth').exists()
     run(site, *command[0], *command[1:], '--resume', *options)
-    assert_finite_losses(killed, 4)  # the last two of the second process
+    # The third was in the epoch that was lost.
+    whole = losses(trained)
+    assert losses(killed) == whole[:3] + whole[2:]
     ends = [
         torch.load(folder / 'epoch_2.pth', weights_only=False)['state_dict']
         for folder in (trained, killed)
@@ -210,20 +215,28 @@ def test_killed_and_resumed_is_uninterrupted(site, trained):
 
 
 @pytest.mark.parametrize(
-    ('own', 'options', 'resume', 'load_from'),
+    ('own', 'options', 'saved', 'resume', 'load_from'),
     [
-        (False, [], False, 'pretrained.pth'),
-        (True, [], True, 'pretrained.pth'),
-        (False, ['--resume'], True, None),
-        (False, ['--resume', 'last.pth'], True, 'last.pth'),
+        (False, [], True, False, 'pretrained.pth'),
+        (True, [], True, True, 'pretrained.pth'),
+        (False, ['--resume'], False, False, 'pretrained.pth'),
+        (False, ['--resume'], True, True, 'epoch_1.pth'),
+        (False, ['--resume', 'epoch_1.pth'], True, True, 'epoch_1.pth'),
     ],
 )
 def test_resume_of_a_config_that_loads_a_checkpoint(
-    monkeypatch, tmp_path, own, options, resume, load_from
+    monkeypatch, tmp_path, own, options, saved, resume, load_from
 ):
     """With a stand-in for the runner."""
-    config = tmp_path / 'config.py'
-    config.write_text(f"load_from = 'pretrained.pth'\nresume = {own}\n")
+    monkeypatch.chdir(tmp_path)
+    Path('config.py').write_text(
+        f"load_from = 'pretrained.pth'\nresume = {own}\n"
+        "train_cfg = dict(max_epochs=2)\nwork_dir = '.'\n"
+        "optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))\n"
+    )
+    if saved:
+        content = dict(state_dict={}, optimizer={}, meta=dict(iter=1, seed=7))
+        torch.save(content, 'epoch_1.pth')
     build_runner = Mock()
     monkeypatch.setattr(
         'mmdet_metaanchor.runtime.runner.build_runner', build_runner
@@ -231,10 +244,12 @@ def test_resume_of_a_config_that_loads_a_checkpoint(
     monkeypatch.setattr(
         'mmdet_metaanchor.runtime.checkpoints.check_fits', Mock()
     )
-    monkeypatch.setattr(sys, 'argv', ['train.py', str(config), *options])
+    monkeypatch.setattr(sys, 'argv', ['train.py', 'config.py', *options])
     runpy.run_path(str(ROOT / 'tools' / 'train.py'), run_name='__main__')
     (cfg,) = build_runner.call_args.args
     assert (cfg.resume, cfg.load_from) == (resume, load_from)
+    # The seed that the training was begun with.
+    assert ('randomness' in cfg) == (load_from == 'epoch_1.pth')
 
 
 def test_two_processes_hold_equal_parameters(site):
