@@ -5,13 +5,8 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 
-from benchmarks.onnx_precision import (
-    FP32,
-    detector_of,
-    mean_precision,
-    table_of,
-    write_files,
-)
+from benchmarks.onnx_files import FP32, write_files
+from benchmarks.onnx_precision import detector_of, mean_precision, table_of
 from mmdet_metaanchor.datasets.coco import read_images
 
 onnx = pytest.importorskip('onnx', reason='the export needs onnx')

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -251,19 +252,25 @@ def test_refuses_other_detectors(load_config):
 
 
 @pytest.fixture
-def site(bake, build, load_config, tmp_path, monkeypatch):
+def site(kept, bake, build, load_config, tmp_path, monkeypatch):
     """Current folder with a stock and a MetaAnchor detector and an image."""
+    _, folder = kept
+    folder = folder / 'site'
+    if not folder.exists():
+        folder.mkdir()
+        for name, (model, cfg) in (
+            ('stock', bake('AnchorGenerator')),
+            ('meta', build()),
+        ):
+            cfg.dump(folder / f'{name}.py')
+            state = dict(state_dict=model.state_dict())
+            torch.save(state, folder / f'{name}.pth')
+        name = 'anchor_systems/faster-rcnn-stock_r18-w32_digits.py'
+        load_config(name).dump(folder / 'two-stage.py')
+        cv2.imwrite(str(folder / 'image.png'), pixels(50, 40, 3))
+        (folder / 'old.onnx').write_text('old')
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    for name, (model, cfg) in (
-        ('stock', bake('AnchorGenerator')),
-        ('meta', build()),
-    ):
-        cfg.dump(f'{name}.py')
-        torch.save(dict(state_dict=model.state_dict()), f'{name}.pth')
-    name = 'anchor_systems/faster-rcnn-stock_r18-w32_digits.py'
-    load_config(name).dump('two-stage.py')
-    cv2.imwrite('image.png', pixels(50, 40, 3))
-    Path('old.onnx').write_text('old')
     return tmp_path
 
 
