@@ -156,7 +156,9 @@ def read_checkpoint(checkpoint: str) -> dict:
             f'{checkpoint} is no checkpoint, or holds more than numbers: to '
             'read it would be to execute it'
         ) from None
-    except (EOFError, KeyError, RuntimeError) as error:
+    except Exception as error:
+        # Each place that a file is cut at has an error of its own: OSError,
+        # struct.error, IndexError, AssertionError and others.
         raise ValueError(
             f'{checkpoint} is no checkpoint, or not a whole one '
             f'({" ".join(str(error).split())[:100]})'

@@ -12,6 +12,7 @@ from mmdet_metaanchor.runtime.checkpoints import (
     check_fits,
     load_detector,
     load_strictly,
+    read_checkpoint,
 )
 from mmdet_metaanchor.runtime.runner import build_runner
 
@@ -62,6 +63,21 @@ def test_what_is_no_checkpoint_is_refused_and_not_executed(
             of, str(path), **(dict(whole=False) if read is check_fits else {})
         )
     assert not trace.exists()
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+def test_a_checkpoint_cut_anywhere_is_refused(tmp_path, zipped):
+    path = tmp_path / 'some.pth'
+    state = {str(i): torch.ones(100) for i in range(10)}
+    torch.save(
+        dict(state_dict=state), path, _use_new_zipfile_serialization=zipped
+    )
+    whole = path.read_bytes()
+    assert read_checkpoint(str(path))['state_dict'].keys() == state.keys()
+    for part in range(100):
+        path.write_bytes(whole[: len(whole) * part // 100])
+        with pytest.raises(ValueError, match='some.pth is no checkpoint'):
+            read_checkpoint(str(path))
 
 
 def test_half_a_checkpoint_is_refused(tiny, checkpoint, tmp_path):
