@@ -24,11 +24,21 @@ EXTRAS = {
     # tools/export_onnx.py: PyTorch writes with the one and we check with the
     # other.
     'onnx': ['onnx', 'onnxruntime'],
+    # tools/playground.py serves its page with it.
+    'playground': ['gradio>=6'],
     # tools/search_anchors.py is faster with it.
     'search': ['faster-coco-eval'],
-    # Another ruff would format otherwise.
-    # aenum is for MMDeploy, which tools/setup_env.sh adds without its own.
-    'test': ['pytest', 'pytest-xdist', 'hypothesis', 'ruff==0.17.6', 'aenum'],
+    # Another ruff would format otherwise; playwright drives the browser that
+    # the page is tested in; aenum is for MMDeploy, which tools/setup_env.sh
+    # adds without its own.
+    'test': [
+        'pytest',
+        'pytest-xdist',
+        'hypothesis',
+        'playwright',
+        'ruff==0.17.6',
+        'aenum',
+    ],
 }
 
 

@@ -94,3 +94,15 @@ def test_the_benchmarks_are_not_imported():
         for path in folder.rglob('*.py'):
             assert 'import benchmarks' not in path.read_text()
             assert 'from benchmarks' not in path.read_text()
+
+
+def test_gradio_is_imported_by_the_page_alone():
+    """It is an extra: the package, and what the page shows, do without."""
+    found = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob('*.py')
+        if 'import gradio' in path.read_text()
+    }
+    assert found == {
+        f'playground/{n}.py' for n in ('layout', 'page', 'server')
+    }

@@ -145,7 +145,7 @@ install_stack() {
     export CFLAGS=${CFLAGS:--g0 -O2} MAX_JOBS=${MAX_JOBS:-$(max_jobs)}
     # -v: ninja's progress is read from the log.
     logged stack pip_compiling_fast install -v --no-build-isolation \
-        -e ".[$stack,benchmark,docs,onnx,search,test]"
+        -e ".[$stack,benchmark,docs,onnx,playground,search,test]"
 
     # opencv-python needs libGL, which a machine without a screen may lack.
     # The headless build is the same but for windows.

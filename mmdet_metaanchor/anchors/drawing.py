@@ -126,7 +126,7 @@ def draw_boxes(
         # A dark rim, to be seen on any ground.
         rim = withStroke(linewidth=3.5 * zoom, foreground='black')
         frame.set_path_effects([rim])
-        axes.add_patch(frame)
+        axes.add_artist(frame)  # as a patch it would move the limits, slowly
         text = classes[label]
         if boxes.scores is not None:
             text += f' {100 * boxes.scores[index]:.0f}%'

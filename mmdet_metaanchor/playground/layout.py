@@ -195,6 +195,7 @@ def _image(name: str) -> gr.Image:
         interactive=False,
         buttons=['download', 'fullscreen'],
         elem_id=name,
+        format='jpeg',  # quicker than the others
     )
 
 
