@@ -213,8 +213,11 @@ class MetaAnchorGenerator(AnchorGenerator):
 
         def compute() -> list[Tensor]:
             pairs = zip(self.base_shapes, self.units, strict=True)
+            ratios = [shapes.flip(1) / unit for shapes, unit in pairs]
+            # Of sides 1e38 times as long as the standard box's, or as short.
+            single = torch.finfo(torch.float32)
             return without_rounding(
-                [(shapes.flip(1) / unit).log() for shapes, unit in pairs]
+                [part.clamp(single.tiny, single.max).log() for part in ratios]
             )
 
         return list(
