@@ -232,7 +232,10 @@ class MetaAnchorGenerator(AnchorGenerator):
             list[Tensor]: (A, 2) codes, log-space, one tensor per level.
         """
         pairs = zip(shapes, self.units, strict=True)
-        return [(level.flip(1) / unit).log() for level, unit in pairs]
+        ratios = [level.flip(1) / unit for level, unit in pairs]
+        # Of sides 1e38 times as long as the standard box's, or as short.
+        single = torch.finfo(torch.float32)
+        return [part.clamp(single.tiny, single.max).log() for part in ratios]
 
     def with_shapes(self, shapes: Sequence[Tensor]) -> 'MetaAnchorGenerator':
         """A copy with other sizes, which are not checked, in its place.
