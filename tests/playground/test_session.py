@@ -6,12 +6,12 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from conftest import build_model
 from mmcv.transforms import Compose
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
+from small_models import build_model
 
 from mmdet_metaanchor import customize_anchors, read_anchors, write_anchors
 from mmdet_metaanchor.anchors.drawing import above_threshold
