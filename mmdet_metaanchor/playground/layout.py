@@ -12,7 +12,7 @@ CSS = """
     padding: 1px 8px; text-align: left}
 .contributions td, .coverage td {white-space: nowrap}
 .contributions b {padding: 0 6px; border-radius: 4px}
-#brings {overflow-x: auto}
+#brings {overflow: auto; max-height: 420px}
 #brings p {font-size: 0.8em; margin-top: 4px}
 .contributions i {display: inline-block; height: 0.7em; margin-right: 6px}
 .contributions .chosen {background: var(--background-fill-secondary);

@@ -249,7 +249,8 @@ class Session:
         """mAP, or recall of proposals, on up to 50 annotated images.
 
         Raises:
-            ValueError: Bad anchors, or no image with boxes is there.
+            ValueError: Bad anchors, no image with boxes is there, or their
+                classes are not those of the detector.
         """
         if self.truth is None:
             raise ValueError('a score needs boxes: start with --ann')
@@ -257,6 +258,14 @@ class Session:
         listed = self.truth.annotated(MOST_IMAGES)
         if not listed:
             raise ValueError('none of the annotated images is there')
+        # A proposal counts for any class.
+        classes = self.truth.classes if self.proposes else self.classes
+        categories = self.truth.categories(classes)
+        if set(categories) == {-1}:
+            raise ValueError(
+                f'the annotations name none of the classes of the detector, '
+                f'{", ".join(classes)}'
+            )
         items = [
             self._pipeline(dict(img_path=str(path), img_id=img_id))
             for path, img_id in listed
@@ -266,11 +275,7 @@ class Session:
             found = collect_detections(
                 self.model, loader, [anchors], MOST_DETECTIONS
             )
-        scorer = Scorer(
-            self.head,
-            self.truth.coco,
-            self.truth.categories(self.classes),
-        )
+        scorer = Scorer(self.head, self.truth.coco, categories)
         value = scorer.score(scorer.merge(found))
         return Score(scorer.metric, value, len(listed))
 
@@ -320,7 +325,11 @@ def open_session(
     """
     cfg = Config.fromfile(config)
     model, meta = load_detector(cfg, checkpoint)
-    model.cfg, model.dataset_meta = cfg, meta['dataset_meta']
+    # A checkpoint that was not written by a training names no classes.
+    named = meta['dataset_meta'] or dict(
+        cfg.test_dataloader.dataset.get('metainfo', {})
+    )
+    model.cfg, model.dataset_meta = cfg, named
     return Session(model.to(get_device()), images, ann_file)
 
 

@@ -1,26 +1,9 @@
-"""Sessions of small untrained detectors that detect something."""
+"""A session that several files share."""
 
 import pytest
-import torch
-from mmdet.registry import MODELS
-from mmengine.config import Config
+from small_models import build_model
 
-from mmdet_metaanchor.anchors.customize import find_head
 from mmdet_metaanchor.playground.session import Session
-
-CLASSES = ('odd', 'even')  # of tiny_data
-
-
-def build_model(cfg: Config):
-    """A model whose priors differ, with its config, as MMDetection leaves."""
-    cfg.model.backbone.init_cfg = None
-    torch.manual_seed(0)
-    model = MODELS.build(cfg.model)
-    model.init_weights()
-    for part in find_head(model).anchor_functions().values():
-        torch.nn.init.normal_(part.residual_layer.weight, std=0.3)
-    model.cfg, model.dataset_meta = cfg, dict(classes=CLASSES)
-    return model.eval()
 
 
 @pytest.fixture

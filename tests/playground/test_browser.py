@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import build_model
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from small_models import build_model
 
 from mmdet_metaanchor import customize_anchors
 from mmdet_metaanchor.anchors.anchors_file import parse_anchors

@@ -6,12 +6,12 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from conftest import build_model
 from mmcv.transforms import Compose
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
+from small_models import build_model
 
 from mmdet_metaanchor import customize_anchors, read_anchors, write_anchors
 from mmdet_metaanchor.anchors.drawing import above_threshold
@@ -171,6 +171,23 @@ def test_score_is_of_all_annotated_images(session, monkeypatch):
 
     monkeypatch.setattr(Scorer, 'merge', perfect)
     assert session.score(ROWS).value == pytest.approx(1.0)
+
+
+def test_proposals_are_scored_whatever_their_class(load_config, tiny_data):
+    cfg = load_config('custom/meta-rpn_mobilenet-v2_custom.py')
+    images = [tiny_data / 'images' / '0.png']
+    session = Session(build_model(cfg), images, tiny_data / 'val.json')
+    # One anchor a cell, a tile of 24 px: half a thousand proposals reach
+    # some of the squares of 24 to 42 px.
+    score = session.score([Row('all', 24, 24)])
+    assert (score.metric, score.images) == ('AR@100', 4)
+    assert 0 < score.value <= 1
+
+
+def test_other_classes_are_not_scored(session):
+    session.classes = ('cat', 'dog')
+    with pytest.raises(ValueError, match='none of the classes .* cat, dog'):
+        session.score(ROWS)
 
 
 def test_classes_go_by_their_names(session):

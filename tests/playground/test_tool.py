@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import build_model
 from mmengine.config import Config
+from small_models import build_model
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs/custom/meta-retinanet_r18-w32_custom.py'
