@@ -1,5 +1,6 @@
 """A page in the browser to move the anchors of a trained detector.
 
-The model's side, which knows no browser, is :mod:`.session`, :mod:`.rows` and
-:mod:`.pictures`; :mod:`.page` alone imports gradio.
+The model's side, which knows no browser, is :mod:`.session`; what is shown of
+it is made in :mod:`.views`. Only :mod:`.layout`, :mod:`.page` and
+:mod:`.server` need gradio.
 """

@@ -4,7 +4,8 @@ import gradio as gr
 
 from . import views
 from .rows import ALL, Row
-from .session import GRIDS, Session
+from .session import Session
+from .sources import GRIDS
 
 CSS = """
 .contributions, .coverage {border-collapse: collapse; font-size: 0.9em}
@@ -106,7 +107,7 @@ class Layout:
             f'{lowest}, and grow with the stride.'
         )
         self.table = gr.Dataframe(
-            cells(session.rows_of()),
+            cells(session.sources.rows_of()),
             headers=HEADERS,
             datatype='str',
             type='array',
@@ -121,7 +122,7 @@ class Layout:
             self.remove = _button('Remove the chosen one')
 
     def _chosen(self, session: Session) -> None:
-        first, *_ = rows = session.rows_of()
+        first, *_ = rows = session.sources.rows_of()
         scale, ratio = session.levels.scale_and_ratio(first)
         with gr.Row():
             self.chosen = gr.Dropdown(

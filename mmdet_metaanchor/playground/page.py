@@ -96,16 +96,20 @@ class Page:
         on(parts.add.click, self.on_add, now, every)
         on(parts.remove.click, self.on_remove, now, every)
         for event, source, arguments in (
-            (parts.trained.click, session.rows_of, []),
-            (parts.load.upload, session.rows_of_file, [parts.load]),
-            (parts.cluster.click, session.rows_of_clusters, [parts.number]),
+            (parts.trained.click, session.sources.rows_of, []),
+            (parts.load.upload, session.sources.rows_of_file, [parts.load]),
+            (
+                parts.cluster.click,
+                session.sources.rows_of_clusters,
+                [parts.number],
+            ),
             (
                 parts.cluster_file.upload,
-                session.rows_of_clusters,
+                session.sources.rows_of_clusters,
                 [parts.number, parts.cluster_file],
             ),
             *(
-                (button.click, partial(session.rows_of_grid, name), [])
+                (button.click, partial(session.sources.rows_of_grid, name), [])
                 for name, button in parts.grids.items()
             ),
         ):

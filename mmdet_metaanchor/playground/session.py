@@ -20,13 +20,9 @@ from mmengine.device import get_device
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ..anchors.anchors_file import read_anchors
-from ..anchors.boxes import read_detector_boxes
 from ..anchors.browse.job import class_names, read_image
-from ..anchors.clusters import cluster_anchors
 from ..anchors.cover import Cover, cover
 from ..anchors.customize import (
-    Anchors,
     build_anchors,
     customize_anchors,
     find_head,
@@ -40,15 +36,14 @@ from ..method.meta_head import MetaHeadMixin, Towers
 from ..method.prior_generator import MetaAnchorGenerator
 from ..method.shape_range import beyond, range_of_level
 from ..runtime.checkpoints import load_detector
-from .rows import Levels, Row, grid
+from .rows import Levels, Row
+from .sources import Sources
 from .truth import Truth
 
 MOST_IMAGES = 50  # to score on
-MOST_CLUSTERS = 50
 KEPT = 4  # images whose features are kept
 # Detections of an image, more than any test keeps before suppression.
 MOST_DETECTIONS = 10**6
-GRIDS = {'1x1': (1, 1.0), '3x3': (3, 2.0), '5x5': (5, 3.0)}
 
 
 class Seen(NamedTuple):
@@ -112,6 +107,8 @@ class Session:
         self.truth = None
         if ann_file is not None:
             self.truth = Truth(ann_file, self.cfg, self.images)
+        #: Where other anchors come from.
+        self.sources = Sources(self.head, self.levels, self.cfg, self.truth)
         self._pipeline = Compose(get_test_pipeline_cfg(self.cfg))
         self._seen = lru_cache(maxsize=KEPT)(self._run)
         self._changing = Lock()  # the anchors of the model
@@ -157,64 +154,6 @@ class Session:
     def build(self, rows: Sequence[Row]) -> MetaAnchorGenerator:
         """Generator of the anchors, with the centres of the trained ones."""
         return build_anchors(self.levels.anchors(rows), self.generator)
-
-    def rows_of(self, anchors: Anchors | None = None) -> list[Row]:
-        """The table of anchors, or of the training anchors.
-
-        Args:
-            anchors (dict | list): As for :func:`customize_anchors`.
-
-        Raises:
-            TypeError: They are neither a dict nor a list.
-            ValueError: Bad sizes, or levels that do not match.
-        """
-        generator = self.generator
-        if anchors is not None:
-            generator = build_anchors(anchors, self.generator)
-            self.head.check_prior_generator(generator)
-        return self.levels.parse(self.levels.rows(generator))
-
-    def rows_of_file(self, path: str | Path) -> list[Row]:
-        """The table of an anchors file, see :func:`read_anchors`."""
-        return self.rows_of(read_anchors(path))
-
-    def rows_of_grid(self, name: str) -> list[Row]:
-        """The table of a grid of the paper: '1x1', '3x3' or '5x5'."""
-        return self.rows_of(grid(self.generator, *GRIDS[name]))
-
-    def rows_of_clusters(
-        self, number: int, ann_file: str | Path | None = None
-    ) -> list[Row]:
-        """The table of clusters of the boxes of a COCO JSON.
-
-        Args:
-            number (int): Clusters per level.
-            ann_file (str | Path, optional): The file. Defaults to that of the
-                session.
-
-        Raises:
-            ValueError: There is no file, or it is no COCO JSON; or the
-                number is not from 1 to 50, or that of distinct sizes.
-        """
-        if number not in range(1, MOST_CLUSTERS + 1):
-            raise ValueError(
-                f'clusters per level must be 1 to {MOST_CLUSTERS}, got '
-                f'{number}'
-            )
-        if ann_file is not None:
-            sizes = read_detector_boxes(self.cfg, ann_file).sizes
-        elif self.truth is not None:
-            sizes = self.truth.boxes.sizes
-        else:
-            raise ValueError('clusters need boxes: load a COCO JSON')
-        return self.rows_of(
-            cluster_anchors(
-                sizes,
-                self.generator,
-                int(number),
-                shape_range=self.head.shape_range.cpu(),
-            )
-        )
 
     def beyond(self, rows: Sequence[Row]) -> set[int]:
         """Indices of the rows of shapes beyond those that were trained."""

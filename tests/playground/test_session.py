@@ -18,7 +18,8 @@ from mmdet_metaanchor.anchors.drawing import above_threshold
 from mmdet_metaanchor.anchors.scorer import Scorer
 from mmdet_metaanchor.playground import views
 from mmdet_metaanchor.playground.rows import Row
-from mmdet_metaanchor.playground.session import GRIDS, Session
+from mmdet_metaanchor.playground.session import Session
+from mmdet_metaanchor.playground.sources import GRIDS
 
 ROWS = [Row('all', 20, 30), Row('all', 40, 16)]
 
@@ -93,7 +94,7 @@ def test_the_network_runs_once_per_image(session, monkeypatch):
     monkeypatch.setattr(session.model, 'extract_feat', count)
     first, second = session.images[:2]
     some = session.detect(first, ROWS)
-    others = session.detect(first, session.rows_of())
+    others = session.detect(first, session.sources.rows_of())
     assert len(runs) == 1
     assert not np.array_equal(some.corners, others.corners)
     session.detect(second, ROWS)
@@ -103,7 +104,7 @@ def test_the_network_runs_once_per_image(session, monkeypatch):
 
 def test_the_training_anchors_are_those_of_the_model(session):
     path = session.images[0]
-    seen = session.detect(path, session.rows_of())
+    seen = session.detect(path, session.sources.rows_of())
     assert_same(seen, predicted(session.model, path))
 
 
@@ -210,16 +211,18 @@ def test_an_anchors_file_comes_back(session, tmp_path):
     rows = [*ROWS, Row('16', 9.5, 8)]
     anchors = session.levels.anchors(rows)
     write_anchors(tmp_path / 'anchors.json', anchors)
-    assert session.rows_of_file(tmp_path / 'anchors.json') == rows
+    assert session.sources.rows_of_file(tmp_path / 'anchors.json') == rows
     customize_anchors(session.model, read_anchors(tmp_path / 'anchors.json'))
 
 
 def test_sources_of_anchors(session, tiny_data):
     for name in GRIDS:
-        assert len(session.rows_of_grid(name)) == int(name[0]) ** 2
-    clusters = session.rows_of_clusters(2)
+        assert len(session.sources.rows_of_grid(name)) == int(name[0]) ** 2
+    clusters = session.sources.rows_of_clusters(2)
     assert len(clusters) == 2
-    assert clusters == session.rows_of_clusters(2, tiny_data / 'val.json')
+    assert clusters == session.sources.rows_of_clusters(
+        2, tiny_data / 'val.json'
+    )
 
 
 def test_shapes_beyond_the_trained_ones_are_marked(session):
@@ -232,7 +235,7 @@ def test_shapes_beyond_the_trained_ones_are_marked(session):
 @pytest.mark.parametrize('number', [0, 51, 2.5])
 def test_bad_numbers_of_clusters(session, number):
     with pytest.raises(ValueError, match=f'got {number}'):
-        session.rows_of_clusters(number)
+        session.sources.rows_of_clusters(number)
 
 
 def test_files_that_do_not_fit(session, tiny_data, tmp_path):
@@ -251,7 +254,7 @@ def test_files_that_do_not_fit(session, tiny_data, tmp_path):
         path = tmp_path / f'{name}.json'
         path.write_text(json.dumps(content))
         with pytest.raises(ValueError, match=message):
-            session.rows_of_file(path)
+            session.sources.rows_of_file(path)
     other = tmp_path / 'images' / '0.jpg'
     with pytest.raises(ValueError, match='lists none of the images'):
         type(session.truth)(tiny_data / 'val.json', session.cfg, [other])
