@@ -10,6 +10,7 @@ from contextlib import (
 from functools import partial, wraps
 from pathlib import Path
 from pickle import UnpicklingError
+from textwrap import shorten
 from urllib.error import URLError
 from zipfile import is_zipfile
 
@@ -29,6 +30,9 @@ from mmengine.runner.checkpoint import (
 from mmengine.utils import digit_version
 from torch import nn
 from torch.hub import load_state_dict_from_url
+
+# Letters of what PyTorch says of a checkpoint: it lists every parameter.
+MOST_SAID = 1000
 
 
 def read_checkpoints_of_mmengine() -> None:
@@ -211,7 +215,7 @@ def fitting(checkpoint: str, model: nn.Module) -> Iterator[None]:
         head = getattr(model, 'bbox_head', model)
         raise ValueError(
             f'{checkpoint} does not fit the {type(head).__name__} of the '
-            f'config: {" ".join(str(error).split())}'
+            f'config: {shorten(str(error), MOST_SAID, placeholder=" ...")}'
         ) from None
 
 

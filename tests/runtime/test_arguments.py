@@ -18,7 +18,11 @@ from mmdet_metaanchor.runtime.arguments import accepted, known_arguments
 for module in pkgutil.walk_packages(
     mmdet_metaanchor.__path__, mmdet_metaanchor.__name__ + '.'
 ):
-    import_module(module.name)
+    try:
+        import_module(module.name)
+    except ModuleNotFoundError as error:
+        if error.name != 'gradio':  # an extra, whose pages are no parts
+            raise
 REGISTRIES = {
     id(registry): registry
     for source in (mmengine.registry, mmdet.registry)
