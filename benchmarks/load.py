@@ -136,7 +136,7 @@ process of its own has held in RAM, Python and libraries included.
 {tables.markdown(rows)}
 
 `{NAMES[0]}.py` and `{NAMES[1]}.py` of benchmarks/configs;
-{torch.get_num_threads()} threads of {machine['cores']} cores, \
+{torch.get_num_threads()} of {machine['cores']} cores, \
 {machine['device']}, torch {machine['torch']}; {date.today()}, commit \
 {describe_commit()}; `python -m benchmarks.load`.
 """
