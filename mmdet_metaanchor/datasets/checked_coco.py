@@ -8,6 +8,7 @@ from mmdet.registry import DATASETS
 from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.logging import print_log
 
+from ..runtime.arguments import known_arguments
 from .coco_faults import (
     INCOMPLETE,
     TOLERATED,
@@ -21,6 +22,7 @@ from .image_files import color_type_of, decode, image_faults
 
 
 @DATASETS.register_module()
+@known_arguments
 class CheckedCocoDataset(CocoDataset):
     """MMDetection's ``CocoDataset`` for files that people made.
 
