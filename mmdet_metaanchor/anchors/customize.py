@@ -213,7 +213,12 @@ def read_generator(cfg: Config) -> MetaAnchorGenerator:
 def _class_of(cfg: Mapping) -> type | None:
     """The class that a config names, or that it holds in Python style."""
     kind = cfg['type']
-    return TASK_UTILS.get(kind) if isinstance(kind, str) else kind
+    if not isinstance(kind, str):
+        return kind
+    try:
+        return TASK_UTILS.get(kind)
+    except RuntimeError:  # MMEngine's, of what cannot be a name
+        return None
 
 
 def _is_ours(cfg: Mapping) -> bool:

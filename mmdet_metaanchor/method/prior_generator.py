@@ -1,7 +1,11 @@
 """MetaAnchorGenerator: shapes of the priors, their codes and their jitter."""
 
+<<<<<<< HEAD
 import copy
 from collections.abc import Iterator, Sequence
+=======
+from collections.abc import Iterator, Mapping, Sequence
+>>>>>>> load
 from contextlib import contextmanager
 
 import torch
@@ -387,10 +391,15 @@ class MetaAnchorGenerator(AnchorGenerator):
 
 
 def _build_source(priors: dict) -> AnchorGenerator:
-    source = TASK_UTILS.build(priors)
-    if not isinstance(source, AnchorGenerator):
+    kind = priors.get('type') if isinstance(priors, Mapping) else None
+    if isinstance(kind, str):
+        kind = TASK_UTILS.get(kind)
+    # Seen before it is built: MMEngine finds 'os.system', too.
+    if kind is not None and not (
+        isinstance(kind, type) and issubclass(kind, AnchorGenerator)
+    ):
         raise TypeError(
             'priors must build an AnchorGenerator, got '
-            f'{type(source).__name__}'
+            f'{getattr(kind, "__name__", kind)}'
         )
-    return source
+    return TASK_UTILS.build(priors)

@@ -81,6 +81,9 @@ def test_what_is_no_file_is_refused_by_name(path, content):
 
 
 @given(st.one_of(JSON, LEVELS, CONFIGS))
+@example({'type': ''})
+@example({'type': 'nothing of this name'})
+@example([[], {}])
 def test_any_json_is_anchors_or_refused(path, content):
     path.write_text(json.dumps(content))
     generator = check_refusal(build_anchors, read_anchors(path), TRAINED)
@@ -88,6 +91,19 @@ def test_any_json_is_anchors_or_refused(path, content):
         for level in list_shapes(generator):
             assert level
             assert all(0 < side < math.inf for size in level for side in size)
+
+
+@pytest.mark.parametrize('kind', ['os.mkdir', 'pathlib.Path.mkdir'])
+@pytest.mark.parametrize('nested', [False, True])
+def test_nothing_is_called_but_generators(tmp_path, kind, nested):
+    """MMEngine builds whatever a name leads to."""
+    trace = tmp_path / 'executed'
+    content = dict(type=kind, path=str(trace))
+    # What a generator needs is added to it, unless it is one of `priors`.
+    content = dict(priors=content) if nested else content
+    with pytest.raises(TypeError, match='must build an AnchorGenerator'):
+        build_anchors(content, TRAINED)
+    assert not trace.exists()
 
 
 @given(st.text(max_size=40))
