@@ -1,11 +1,7 @@
 """MetaAnchorGenerator: shapes of the priors, their codes and their jitter."""
 
-<<<<<<< HEAD
 import copy
 from collections.abc import Iterator, Sequence
-=======
-from collections.abc import Iterator, Mapping, Sequence
->>>>>>> load
 from contextlib import contextmanager
 
 import torch
