@@ -1,7 +1,7 @@
 """MetaAnchorGenerator: shapes of the priors, their codes and their jitter."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
