@@ -46,9 +46,10 @@ def use_stock_datasets(cfg: Config) -> None:
 
 
 def _datasets_of(cfg: Config) -> Iterator[dict]:
-    for name, loader in cfg.items():
+    # Not the items: those of a config in Python style would be imported.
+    for name in cfg:
         if name.endswith('_dataloader'):
-            yield from _with_wrapped(loader)
+            yield from _with_wrapped(cfg[name])
 
 
 def _with_wrapped(part) -> Iterator[dict]:

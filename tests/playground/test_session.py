@@ -249,7 +249,7 @@ def test_files_that_do_not_fit(session, tiny_data, tmp_path):
         Session(session.model, [image])
     for name, content, message in (
         ('few', [[[10, 20]]], '5 strides'),
-        ('bare', dict(anchors_version=1), 'without anchors'),
+        ('bare', dict(anchors_version=1), 'without "anchors"'),
     ):
         path = tmp_path / f'{name}.json'
         path.write_text(json.dumps(content))
