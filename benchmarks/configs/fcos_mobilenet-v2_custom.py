@@ -24,5 +24,17 @@ model = dict(
         centerness_on_reg=True,
         center_sampling=True,
         loss_bbox=dict(type='GIoULoss'),
+        # MMDetection's, and boxes of two strides to begin with: from boxes of
+        # none no training of ours came away, since distances below 0 are cut
+        # and have no gradient.
+        init_cfg=dict(
+            type='Normal',
+            layer='Conv2d',
+            std=0.01,
+            override=[
+                dict(type='Normal', name='conv_cls', std=0.01, bias_prob=0.01),
+                dict(type='Normal', name='conv_reg', std=0.01, bias=1.0),
+            ],
+        ),
     ),
 )
