@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(
 )
 ROOT = Path(__file__).resolve().parents[2]
 STRIDES = (8, 16, 32, 64, 128)
-SLOW = 30_000  # ms, for a machine that does other things
+SLOW = 90_000  # ms, for a machine that does other things
 
 
 @pytest.fixture(scope='module')
@@ -129,9 +129,9 @@ def test_a_bad_cell_gets_a_message(page, value):
     seen = brings(page)
     cell = page.locator('#table [data-row="0"][data-col="1"]').first
     cell.dblclick()
-    page.keyboard.press('Control+A')
-    page.keyboard.type(value)
-    page.keyboard.press('Enter')
+    editor = cell.locator('textarea')
+    editor.fill(value)
+    editor.press('Enter')
     page.wait_for_selector(f'.toast-body:has-text("{value}")')
     assert brings(page) == seen
     page.locator('.toast-close').first.click()
