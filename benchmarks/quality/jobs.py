@@ -118,9 +118,12 @@ class Jobs:
             self._annotations(run)
         number = max(1, min(self.number, len(waiting)))
         failures = []
-        self.work_dir.mkdir(parents=True, exist_ok=True)
+        for folder in (self.work_dir, self.results):
+            folder.mkdir(parents=True, exist_ok=True)
         with (
             alone(self.work_dir / 'lock') as lock,
+            # Another with a work dir of its own would train the same runs.
+            alone(self.results / '.lock'),
             Progress(len(runs), len(runs) - len(waiting), number) as bar,
             ThreadPoolExecutor(number) as pool,
         ):

@@ -37,7 +37,7 @@ def alone(path: Path) -> Iterator[int]:
             raise ValueError(
                 f'another process is at work in {path.parent}, perhaps a '
                 'training that was left behind; let it end, or choose '
-                'another work dir'
+                'another folder'
             ) from None
         yield file.fileno()
 

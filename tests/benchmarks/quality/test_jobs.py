@@ -208,11 +208,12 @@ def test_records_of_other_annotations_are_refused(make_jobs, trainer):
     assert make_jobs().is_done(run)
 
 
-def test_one_harness_a_work_dir(make_jobs, trainer):
+@pytest.mark.parametrize('folder', ['work/lock', 'results/.lock'])
+def test_one_harness_per_folder(make_jobs, trainer, folder):
     jobs = make_jobs()
-    Path('work').mkdir()
+    Path(folder).parent.mkdir()
     with (
-        alone(Path('work/lock')),
+        alone(Path(folder)),
         pytest.raises(ValueError, match='another process is at work'),
     ):
         jobs.run(jobs.grid.runs())
@@ -266,7 +267,9 @@ def test_the_check_trains_a_seed_of_its_own(make_jobs, trainer):
     assert (verdict.table, verdict.row, verdict.column) == ('t', 'r', 'y')
     assert verdict.stated == pytest.approx([10, 20, 30])
     assert verdict.now == pytest.approx(40)
-    assert [path.name for path in Path('anew').iterdir()] == ['a_seed3.json']
+    assert [path.name for path in Path('anew').glob('*.json')] == [
+        'a_seed3.json'
+    ]
 
 
 def test_the_check_needs_a_spread(make_jobs, trainer):
