@@ -73,12 +73,15 @@ def find_resizing(dataset: BaseDataset) -> list[Callable]:
     """
     steps = []
     while dataset is not None:
-        pipeline = getattr(dataset, 'pipeline', None) or []
+        # Its own attributes: SeededDataset has those of the one inside, too,
+        # and what resizes would be found twice.
+        own = vars(dataset)
+        pipeline = own.get('pipeline') or []
         steps = [
             step
             for step in getattr(pipeline, 'transforms', pipeline)
             if 'Resize' in type(step).__name__
         ] + steps
-        parts = getattr(dataset, 'datasets', None) or [None]
-        dataset = getattr(dataset, 'dataset', parts[0])
+        parts = own.get('datasets') or [None]
+        dataset = own.get('dataset', parts[0])
     return steps

@@ -233,6 +233,7 @@ def test_anchors_and_random_numbers_stay(log):
         (dict(type='RepeatDataset', times=3), 3),
         (dict(type='ConcatDataset'), 1),
         (dict(type='MultiImageMixDataset', pipeline=[]), 1),
+        (dict(type='SeededDataset'), 1),  # has the attributes of the other
     ],
 )
 def test_boxes_through_wrappers(root, wrapper, times):
