@@ -102,6 +102,16 @@ def decode(
     return UNREADABLE if image is None else image
 
 
+def turned_size(image: Image.Image) -> tuple[int, int]:
+    """(width, height) in px of an image as MMDetection loads it.
+
+    A camera that was held upright may store the image lying, with a note to
+    turn it, which loading does.
+    """
+    turned = image.getexif().get(ORIENTATION, 1) >= 5
+    return image.size[::-1] if turned else image.size
+
+
 def _turns(color_type: str) -> bool:
     return color_type != 'unchanged' and 'ignore' not in color_type
 
@@ -129,8 +139,7 @@ def _header(
             return size, False, None
         # To look for EXIF behind the pixels, Pillow would decode a PNG.
         if turns and (image.format != 'PNG' or 'exif' in image.info):
-            turned = image.getexif().get(ORIENTATION, 1) >= 5
-            size = size[::-1] if turned else size
+            size = turned_size(image)
         file.seek(BITS_OF_PNG)
         deep = image.format == 'PNG' and file.read(1) == b'\x10'
         file.seek(-len(end), os.SEEK_END)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from ..image_files import turned_size
+
 SUFFIXES = {'.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'}
-ORIENTATION = 0x112  # the EXIF tag; from 5 on, width and height change places
 
 
 class ImageFolder:
@@ -71,23 +72,18 @@ class ImageFolder:
         raise ValueError(f'there is no image {name} in {self.folder}')
 
     def size(self, name: str) -> tuple[int, int]:
-        """(width, height) in px of an image as MMDetection loads it.
-
-        A camera that was held upright may store the image lying, with a note
-        to turn it, which loading does.
+        """(width, height) in px of an image, see :func:`.turned_size`.
 
         Raises:
             ValueError: It is not an image that can be read.
         """
         try:
             with Image.open(self.folder / name) as image:
-                width, height = image.size
-                turned = image.getexif().get(ORIENTATION, 1) >= 5
+                return turned_size(image)
         except (UnidentifiedImageError, OSError, SyntaxError) as error:
             raise ValueError(
                 f'{self.folder / name} is not an image to be read: {error}'
             ) from None
-        return (height, width) if turned else (width, height)
 
 
 def _form(name: str) -> str:
