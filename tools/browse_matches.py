@@ -1,7 +1,6 @@
 """Draw which anchors an assigner makes positive, ignored and negative."""
 
 import argparse
-import ast
 
 from mmdet.registry import MODELS
 from mmengine.config import Config
@@ -9,7 +8,10 @@ from mmengine.registry import init_default_scope
 
 from mmdet_metaanchor.anchors.browse import browse_matches
 from mmdet_metaanchor.datasets.coco import read_images
-from mmdet_metaanchor.runtime.command_line import one_line_errors
+from mmdet_metaanchor.runtime.command_line import (
+    one_line_errors,
+    read_literal,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -53,8 +55,8 @@ def parse_assigner(text: str) -> dict:
     if text.isidentifier():
         return dict(type=text)
     try:
-        cfg = ast.literal_eval(text)
-    except (SyntaxError, ValueError):
+        cfg = read_literal(text)
+    except ValueError:
         cfg = None
     if not isinstance(cfg, dict) or 'type' not in cfg:
         raise ValueError(

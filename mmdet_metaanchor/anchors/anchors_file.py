@@ -1,8 +1,8 @@
 """Anchors files, which all tools read and write."""
 
-import ast
 from pathlib import Path
 
+from ..runtime.command_line import read_literal
 from ..runtime.files import read_json, write_json
 from .customize import Anchors
 
@@ -24,8 +24,8 @@ def parse_anchors(text: str) -> Anchors:
     if text.endswith('.json'):
         return read_anchors(text)
     try:
-        return ast.literal_eval(text)
-    except (MemoryError, RecursionError, SyntaxError, TypeError, ValueError):
+        return read_literal(text)
+    except ValueError:
         raise ValueError(
             'anchors must be a literal such as [[(32, 32)], [(64, 64)]] or '
             "{'scales': [4], 'ratios': [1.0]}, or a .json file, got "

@@ -16,6 +16,7 @@ from .boxes import Boxes
 from .cover import MAX_SIDE_RATIO, THRESHOLDS, Cover, cover, summarise_cover
 from .cover import unreached as list_unreached
 from .customize import find_anchor_head
+from .matches import innermost
 from .training_boxes import read_training_boxes
 
 # Below it YOLOv5 replaces the anchors of a model before it trains.
@@ -138,9 +139,7 @@ def describe(
 
 def _share_of_positive(found: Cover, head: nn.Module) -> tuple[bool, str]:
     """Whether the assigner goes by IoU, and the line of the log."""
-    assigner = getattr(head, 'assigner', None)
-    while hasattr(assigner, 'assigner'):  # one that wraps another
-        assigner = assigner.assigner
+    assigner = innermost(getattr(head, 'assigner', None))
     name = type(assigner).__name__
     for key in IOU_THRESHOLDS:
         if hasattr(assigner, key):

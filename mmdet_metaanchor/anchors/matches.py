@@ -59,6 +59,13 @@ def find_assigning_head(model: nn.Module) -> nn.Module:
     return head
 
 
+def innermost(assigner: BaseAssigner | None) -> BaseAssigner | None:
+    """The assigner that one wraps, as ZeroLossAssigner does, or itself."""
+    while hasattr(assigner, 'assigner'):
+        assigner = assigner.assigner
+    return assigner
+
+
 @torch.no_grad()
 def view_scene(model: nn.Module, dataset: BaseDataset, index: int) -> Scene:
     """The priors and the objects of an image.
@@ -130,9 +137,7 @@ def match(scene: Scene, assigner: BaseAssigner) -> list[Tensor]:
         gt_instances_ignore=scene.crowds,
         img_meta=scene.meta,
     )
-    inner = assigner
-    while hasattr(inner, 'assigner'):  # one that wraps another
-        inner = inner.assigner
+    inner = innermost(assigner)
     parameters = inspect.signature(inner.assign).parameters.values()
     needed = [p for p in parameters if p.default is p.empty]
     unknown = [

@@ -1,6 +1,7 @@
 """What the command-line tools share: flags, configs, errors in one line."""
 
 import argparse
+import ast
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +42,18 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+def read_literal(text: str):
+    """A Python literal that a person has typed.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        return ast.literal_eval(text)
+    except (MemoryError, RecursionError, SyntaxError, TypeError, ValueError):
+        raise ValueError(f'{text} is not a literal') from None
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
