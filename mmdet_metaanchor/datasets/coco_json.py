@@ -1,11 +1,12 @@
 """Reading COCO JSON files that have all keys, and no id twice."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
+from ..runtime.files import read_json
 
 # Targets are float32, in which larger numbers are infinite.
 MAX_NUMBER = float(np.finfo(np.float32).max)
@@ -64,11 +65,7 @@ def read_coco(
             id repeats, by which images or classes would be mixed up.
     """
     name = path if name is None else name
-    try:
-        content = json.loads(Path(path).read_text(encoding='utf-8'))
-    # Bytes that are no text raise a ValueError, too.
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f'{name} is not JSON: {error}') from None
+    content = read_json(path, name)
     if not isinstance(content, dict):
         raise ValueError(
             f'{name} is not a COCO JSON, but a {type(content).__name__}'

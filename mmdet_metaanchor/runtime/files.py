@@ -53,8 +53,12 @@ def write_json(path: Path, content: dict) -> None:
         part.write_text(json.dumps(content, indent=1), encoding='utf-8')
 
 
-def read_json(path: str | Path):
+def read_json(path: str | Path, name: str | Path | None = None):
     """What a JSON file holds.
+
+    Args:
+        path (str | Path): The file.
+        name (str | Path, optional): How errors name it. Defaults to ``path``.
 
     Raises:
         FileNotFoundError: It is not there.
@@ -64,7 +68,7 @@ def read_json(path: str | Path):
         return json.loads(Path(path).read_text(encoding='utf-8'))
     # The first is of text, of bytes or of numbers that are none.
     except (ValueError, RecursionError) as error:
-        raise ValueError(f'{path} is not JSON: {error}') from None
+        raise ValueError(f'{name or path} is not JSON: {error}') from None
 
 
 def digest(content: bytes) -> str:
