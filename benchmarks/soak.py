@@ -75,9 +75,8 @@ class Watch(Hook):
     ) -> None:
         """Other anchors: 1 to 9 per level."""
         sides = self.random.uniform(1, 8, (self.random.integers(1, 10), 2))
-        strides = [8, 16, 32, 64, 128]
         customize_anchors(
-            runner.model, [(s * sides).tolist() for s in strides]
+            runner.model, [(s * sides).tolist() for s in STRIDES]
         )
 
     def after_val_epoch(self, runner, metrics=None) -> None:

@@ -141,9 +141,7 @@ class Session:
             ValueError: It is no image, or bad anchors.
         """
         seen = self.see(path)
-        # A shallow copy: the same parameters, and anchors of its own.
-        head = copy.copy(self.head)
-        head.set_prior_generator(self.build(rows))
+        head = self._with(rows)
         owners = self.levels.owners(rows)
         (every,) = detect_owned(head, seen.towers, owners, [seen.meta])
         found = suppress(head, [every]).cpu().numpy()
@@ -158,16 +156,11 @@ class Session:
     def beyond(self, rows: Sequence[Row]) -> set[int]:
         """Indices of the rows of shapes beyond those that were trained."""
         trained = self.head.shape_range.cpu()
-        head = copy.copy(self.head)
-        head.set_prior_generator(self.build(rows))
+        codes_of_levels = self._with(rows).prior_generator.codes()
         return {
             int(owner)
             for level, (codes, owners) in enumerate(
-                zip(
-                    head.prior_generator.codes(),
-                    self.levels.owners(rows),
-                    strict=True,
-                )
+                zip(codes_of_levels, self.levels.owners(rows), strict=True)
             )
             for owner in owners[
                 beyond(codes, range_of_level(trained, level)) > 0
@@ -237,6 +230,12 @@ class Session:
             stock_cfg, state = bake_anchors(self.model, self.cfg)
         meta = dict(dataset_meta=self.model.dataset_meta)
         return write_stock(out, stock_cfg, state, meta)
+
+    def _with(self, rows: Sequence[Row]) -> MetaHeadMixin:
+        """A shallow copy: the same parameters, and anchors of its own."""
+        head = copy.copy(self.head)
+        head.set_prior_generator(self.build(rows))
+        return head
 
     @torch.no_grad()
     def _run(self, path: Path, _changed: int) -> Seen:

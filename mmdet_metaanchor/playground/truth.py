@@ -1,7 +1,6 @@
 """Annotated boxes of the images of a page."""
 
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ from mmengine.config import Config
 
 from ..anchors.boxes import Boxes, read_boxes, read_detector_boxes
 from ..anchors.drawing import DrawnBoxes
-from ..anchors.scorer import COCO
+from ..anchors.scorer import read_truth
 
 # Of a data set, to see how anchors cover it; more would make a page slow.
 MOST_BOXES = 5000
@@ -40,8 +39,7 @@ class Truth:
         self.boxes, self.part = resized, _part(resized)
         self._in_file = read_boxes(ann_file, (), resized.classes)
         self.classes = resized.classes
-        with redirect_stdout(None):  # COCO prints how long it takes
-            self.coco = COCO(str(ann_file))
+        self.coco = read_truth(str(ann_file))
         self.ids = {
             image['file_name']: key for key, image in self.coco.imgs.items()
         }
