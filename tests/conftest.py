@@ -222,6 +222,27 @@ def load_config(tiny_data, monkeypatch):
 
 
 @pytest.fixture
+def small_retinanet(load_config):
+    """Config of a small RetinaNet of two classes, stock or ours."""
+
+    def read(kind='meta-retinanet'):
+        cfg = load_config(f'custom/{kind}_r18-w32_custom.py')
+        cfg.model.backbone.update(base_channels=8, init_cfg=None)
+        # It shows whether the detector is in evaluation mode.
+        cfg.model.backbone.norm_cfg = dict(type='BN')
+        cfg.model.neck.update(in_channels=[8, 16, 32, 64], out_channels=8)
+        cfg.model.bbox_head.update(
+            in_channels=8,
+            feat_channels=8,
+            stacked_convs=1,
+            norm_cfg=dict(type='GN', num_groups=2),
+        )
+        return cfg
+
+    return read
+
+
+@pytest.fixture
 def atss_config(load_config):
     """The head of docs/other-heads.md in a detector of the digits."""
     cfg = load_config('digits/meta-retinanet_r18-w32_digits.py')

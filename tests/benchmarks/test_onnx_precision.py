@@ -14,18 +14,8 @@ pytest.importorskip('onnxruntime', reason='the export needs onnxruntime')
 
 
 @pytest.fixture
-def cfg(load_config):
-    cfg = load_config('custom/retinanet_r18-w32_custom.py')
-    cfg.model.backbone.update(base_channels=8, init_cfg=None)
-    cfg.model.backbone.norm_cfg = dict(type='BN')
-    cfg.model.neck.update(in_channels=[8, 16, 32, 64], out_channels=8)
-    cfg.model.bbox_head.update(
-        in_channels=8,
-        feat_channels=8,
-        stacked_convs=1,
-        norm_cfg=dict(type='GN', num_groups=2),
-    )
-    return cfg
+def cfg(small_retinanet):
+    return small_retinanet('retinanet')
 
 
 # Of two classes with 2 of the 4 squares each: all found, or one class.

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
 from mmengine.config import Config
 
 from mmdet_metaanchor.anchors.customize import find_head
@@ -50,3 +52,25 @@ def build(cfg):
         torch.nn.init.normal_(part.residual_layer.weight, std=0.3)
     head.shape_range.copy_(head.range_of_priors())
     return model.eval()
+
+
+def data_of(image):
+    """An image, (H, W, 3), as a data loader gives it, not resized."""
+    shape = image.shape[:2]
+    sample = DetDataSample(
+        metainfo=dict(
+            img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0)
+        )
+    )
+    inputs = torch.from_numpy(image.transpose(2, 0, 1))
+    return dict(inputs=[inputs], data_samples=[sample])
+
+
+def assert_all_decoded(found, boxes, scores):
+    """Every detection, of more than 20, is among what a file decodes."""
+    assert len(found.bboxes) > 20
+    for box, score, label in zip(
+        found.bboxes, found.scores, found.labels, strict=True
+    ):
+        same = np.abs(scores[0, :, label] - score) < 1e-5
+        assert np.abs(boxes[0, same] - box).max(1).min() < 1e-2  # px

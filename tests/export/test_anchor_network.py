@@ -14,8 +14,16 @@ import numpy as np
 import pytest
 import torch
 from mmdet.registry import MODELS
-from mmdet.structures import DetDataSample
-from small_detectors import RETINA, RPN, SSD, YOLO, build, read_config
+from small_detectors import (
+    RETINA,
+    RPN,
+    SSD,
+    YOLO,
+    assert_all_decoded,
+    build,
+    data_of,
+    read_config,
+)
 
 from mmdet_metaanchor import customize_anchors, export_onnx
 from mmdet_metaanchor.anchors.customize import find_head, list_shapes
@@ -78,21 +86,8 @@ def test_gives_what_the_customised_detector_finds(exported, name):
     ]
     changed = copy.deepcopy(file.model)
     customize_anchors(changed, anchors)
-    sample = DetDataSample(
-        metainfo=dict(
-            img_shape=(96, 128), ori_shape=(96, 128), scale_factor=(1.0, 1.0)
-        )
-    )
-    inputs = torch.from_numpy(IMAGE.transpose(2, 0, 1))
-    data = dict(inputs=[inputs], data_samples=[sample])
-    found = changed.test_step(data)[0].pred_instances.numpy()
-    assert len(found.bboxes) > 20
-    boxes, scores = file.run(anchors)
-    for box, score, label in zip(
-        found.bboxes, found.scores, found.labels, strict=True
-    ):
-        same = np.abs(scores[0, :, label] - score) < 1e-5
-        assert np.abs(boxes[0, same] - box).max(1).min() < 1e-2  # px
+    found = changed.test_step(data_of(IMAGE))[0].pred_instances.numpy()
+    assert_all_decoded(found, *file.run(anchors))
 
 
 def test_a_set_is_what_its_members_are_alone(exported):

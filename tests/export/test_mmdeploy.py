@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from mmdet.registry import MODELS
-from mmdet.structures import DetDataSample
 from mmengine.config import Config
+from small_detectors import data_of
 
 from mmdet_metaanchor import bake_anchors, customize_anchors
 
@@ -51,18 +51,9 @@ DEPLOY = dict(
 
 
 @pytest.fixture
-def baked(load_config):
+def baked(small_retinanet):
     """A small detector with anchors of two sizes on every level."""
-    cfg = load_config('custom/meta-retinanet_r18-w32_custom.py')
-    cfg.model.backbone.update(base_channels=8, init_cfg=None)
-    cfg.model.backbone.norm_cfg = dict(type='BN')
-    cfg.model.neck.update(in_channels=[8, 16, 32, 64], out_channels=8)
-    cfg.model.bbox_head.update(
-        in_channels=8,
-        feat_channels=8,
-        stacked_convs=1,
-        norm_cfg=dict(type='GN', num_groups=2),
-    )
+    cfg = small_retinanet()
     cfg.model.test_cfg.update(score_thr=0.0, nms_pre=5000)
     for step in cfg.test_pipeline:
         if step.type == 'Resize':
@@ -96,13 +87,7 @@ def test_its_file_detects_the_same(baked, tmp_path, monkeypatch):
     )
     model = MODELS.build(cfg.model).eval()
     model.load_state_dict(state)
-    sample = DetDataSample(
-        metainfo=dict(
-            img_shape=(96, 128), ori_shape=(96, 128), scale_factor=(1.0, 1.0)
-        )
-    )
-    inputs = torch.from_numpy(IMAGE.transpose(2, 0, 1))
-    data = dict(inputs=[inputs], data_samples=[sample])
+    data = data_of(IMAGE)
     found = model.test_step(data)[0].pred_instances.numpy()
     images = model.data_preprocessor(data)['inputs'].numpy()
     session = onnxruntime.InferenceSession('end2end.onnx')

@@ -14,7 +14,14 @@ import torch
 from mmdet.models.dense_heads import SSDHead
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
-from small_detectors import RPN, SSD, YOLO, read_config
+from small_detectors import (
+    RPN,
+    SSD,
+    YOLO,
+    assert_all_decoded,
+    data_of,
+    read_config,
+)
 from small_detectors import build as build_detector
 
 from mmdet_metaanchor import (
@@ -44,21 +51,11 @@ SETS = {
 
 
 @pytest.fixture
-def build(load_config):
+def build(small_retinanet):
     """A small MetaAnchor RetinaNet whose priors differ, and its config."""
 
     def build(kind='meta-retinanet'):
-        cfg = load_config(f'custom/{kind}_r18-w32_custom.py')
-        cfg.model.backbone.update(base_channels=8, init_cfg=None)
-        # It shows whether the detector is in evaluation mode.
-        cfg.model.backbone.norm_cfg = dict(type='BN')
-        cfg.model.neck.update(in_channels=[8, 16, 32, 64], out_channels=8)
-        cfg.model.bbox_head.update(
-            in_channels=8,
-            feat_channels=8,
-            stacked_convs=1,
-            norm_cfg=dict(type='GN', num_groups=2),
-        )
+        cfg = small_retinanet(kind)
         cfg.model.test_cfg.score_thr = 0.0
         model = MODELS.build(cfg.model)
         if kind == 'meta-retinanet':
@@ -150,25 +147,13 @@ def test_every_detection_is_a_decoded_box(exported, anchors):
     """Of an image that MMDetection has to normalise, pad and clip to."""
     model, out, _ = exported(anchors, True)
     image = pixels(100, 70, 3)
-    sample = DetDataSample(
-        metainfo=dict(
-            img_shape=(100, 70), ori_shape=(100, 70), scale_factor=(1.0, 1.0)
-        )
-    )
-    inputs = torch.from_numpy(image.transpose(2, 0, 1))
-    data = dict(inputs=[inputs], data_samples=[sample])
-    found = model.test_step(data)[0].pred_instances.numpy()
-    assert len(found.bboxes) > 20
+    found = model.test_step(data_of(image))[0].pred_instances.numpy()
     boxes, scores = open_session(out).run(None, {'images': batch_of(image)})
     # Padded to 128x96 px: 16x12 + 8x6 + 4x3 + 2x2 + 1x1 cells.
     assert boxes.shape == (1, 257 * model.bbox_head.num_base_priors, 4)
     assert boxes.min() == 0
     assert boxes.max(1).tolist() == [[70, 100, 70, 100]]
-    for box, score, label in zip(
-        found.bboxes, found.scores, found.labels, strict=True
-    ):
-        same = np.abs(scores[0, :, label] - score) < 1e-5
-        assert np.abs(boxes[0, same] - box).max(1).min() < 1e-2  # px
+    assert_all_decoded(found, boxes, scores)
     assert np.isclose(scores.max(), found.scores.max(), atol=1e-5)
 
 
