@@ -1,9 +1,10 @@
 """Whether memory, file handles, threads or processes grow with time.
 
 ``python -m benchmarks.soak``. A small MetaAnchor RetinaNet is trained by
-MMEngine's loop, with the optimizer wrapper of tools/train.py. After every iteration it gets other anchors, of random
-number and shapes, and is evaluated with them on an image. A table at the end
-says what has grown; if anything has, the exit status is 1. Linux only.
+MMEngine's loop, with the optimizer wrapper of tools/train.py. After every
+iteration it gets other anchors, of random number and shapes, and is evaluated
+with them on an image. A table at the end says what has grown; if anything has,
+the exit status is 1. Linux only.
 """
 
 import argparse
