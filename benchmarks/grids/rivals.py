@@ -20,7 +20,6 @@ data = {
     name: dict(env=dict(DATA_ROOT=f'data/photographs/{name}'))
     for name in (*epochs, *countries)
 }
-anchors = {}
 # As the paper's: the extent of a grid grows with its number.
 grids = {
     '3x3': dict(scales_per_octave=3, ratios=[0.5, 1.0, 2.0]),
@@ -29,6 +28,7 @@ grids = {
         ratios=[round(5 ** (i / 4 - 1), 4) for i in range(9)],
     ),
 }
+anchors = {'3x3': dict(octave_base_scale=2, **grids['3x3'])}
 # The paper's form: a full W2, and boxes as stock codes them.
 published = dict(box_function='published', anchor_function=dict(rank=None))
 half = dict(
@@ -174,6 +174,35 @@ tables = dict(
         ],
         versus='column',
         check=['steel (neu)', 'FCOS'],
+    ),
+    few=dict(
+        title='Trained with many anchors, used with few, mAP',
+        columns=[
+            'stock, 3x3',
+            'MetaAnchor, 3x3',
+            'MetaAnchor, 9x9',
+            '9x9, tested with 3x3',
+            '9x9, tested with clusters',
+            '9x9, tested with searched ones',
+        ],
+        rows=[
+            [
+                names.get(test, test),
+                [f'{name}-stock-3x3', test],
+                [f'{name}-meta-3x3', test],
+                *(
+                    [f'{name}-meta-9x9', test, which]
+                    for which in ('trained', '3x3', 'clustered')
+                ),
+                [f'{name}-meta-9x9', test, 'clustered+searched'],
+            ]
+            for name, test in (
+                *((name, name) for name in names),
+                *(('plates', name) for name in countries),
+            )
+        ],
+        versus='column',
+        check=['steel (neu)', '9x9, tested with 3x3'],
     ),
     precision=dict(
         title='Trained in single precision, mAP',
