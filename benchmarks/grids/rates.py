@@ -1,5 +1,6 @@
 # The learning rates of benchmarks/grids/lengths.py, chosen for either side and
-# length by one training each, on images that lengths.py does not test on:
+# length by one training each, on images that lengths.py does not test on, in
+# bfloat16 as there:
 #   python -m benchmarks.quality benchmarks/grids/rates.py
 seeds = [3]
 results = 'benchmarks/results/rates'
@@ -23,6 +24,12 @@ variants = {
         detector=kind,
         data='digits',
         settings=dict(
+            custom_imports=dict(
+                imports=[
+                    'mmdet_metaanchor',
+                    'benchmarks.quality.half_precision',
+                ]
+            ),
             train_cfg=dict(max_epochs=epochs, val_begin=epochs + 1),  # no val
             param_scheduler=[
                 dict(
@@ -34,7 +41,9 @@ variants = {
                     convert_to_iter_based=True,
                 ),
             ],
-            optim_wrapper=dict(optimizer=dict(lr=rate)),
+            optim_wrapper=dict(
+                type='BFloat16OptimWrapper', optimizer=dict(lr=rate)
+            ),
         ),
     )
     for kind in detectors

@@ -29,8 +29,13 @@ grids = {
     ),
 }
 anchors = {'3x3': dict(octave_base_scale=2, **grids['3x3'])}
-# The paper's form: a full W2, and boxes as stock codes them.
-published = dict(box_function='published', anchor_function=dict(rank=None))
+# The heads: MetaAnchor as the class has it, which is said because records of
+# old that say nothing mean the other, and in the paper's form.
+forms = dict(
+    stock={},
+    meta=dict(box_function='scaled', anchor_function=dict(rank=8)),
+    published=dict(box_function='published', anchor_function=dict(rank=None)),
+)
 half = dict(
     custom_imports=dict(
         imports=['mmdet_metaanchor', 'benchmarks.quality.half_precision']
@@ -75,12 +80,12 @@ def _variant(
 variants = {}
 for _name in epochs:
     for _grid, _priors in grids.items():
-        _head = dict(anchor_generator=_priors)
-        variants[f'{_name}-stock-{_grid}'] = _variant(_name, 'stock', _head)
-        variants[f'{_name}-meta-{_grid}'] = _variant(_name, 'meta', _head)
-        variants[f'{_name}-published-{_grid}'] = _variant(
-            _name, 'meta', dict(published, **_head)
-        )
+        for _kind, _head in forms.items():
+            variants[f'{_name}-{_kind}-{_grid}'] = _variant(
+                _name,
+                'stock' if _kind == 'stock' else 'meta',
+                dict(_head, anchor_generator=_priors),
+            )
     for _rival in ('fcos', 'atss'):
         variants[f'{_name}-{_rival}'] = _variant(_name, _rival)
     # MMCV's deformable convolution knows no bfloat16 on a CPU.
@@ -88,7 +93,7 @@ for _name in epochs:
 # Whether the precision matters.
 for _kind in ('stock', 'meta'):
     variants[f'plates-{_kind}-single'] = _variant(
-        'plates', _kind, dict(anchor_generator=grids['3x3']), {}
+        'plates', _kind, dict(forms[_kind], anchor_generator=grids['3x3']), {}
     )
 # Ranks of W2; that of -meta- is 8.
 ranks = {'4': 4, '16': 16, 'full': None}
@@ -98,6 +103,7 @@ for _name in ('neu', 'plates'):
             _name,
             'meta',
             dict(
+                forms['meta'],
                 anchor_function=dict(rank=_number),
                 anchor_generator=grids['3x3'],
             ),
@@ -115,7 +121,7 @@ for _name, _ratio in ratios.items():
             variants[f'{_name}-{_kind}-{_what}'] = _variant(
                 _name,
                 _kind,
-                dict(anchor_generator=_priors),
+                dict(forms[_kind], anchor_generator=_priors),
                 length=8,
                 warm_up=5,
                 start=f'plates-{_kind}-3x3',

@@ -50,8 +50,13 @@ def draw_pictures(grid: Grid, jobs: Jobs, out_dir: Path) -> list[str]:
         label: grid.cell(entry)
         for label, entry in grid.pictures.get('columns', {}).items()
     }
-    runs = {c: Run(c.variant, grid.seeds[0], ()) for c in columns.values()}
-    if columns and all(jobs.is_trained(run) for run in runs.values()):
+    runs = {
+        cell: Run(cell.variant, grid.seeds[0], (cell.test,))
+        for cell in columns.values()
+    }
+    if columns and all(
+        jobs.is_trained(run) and jobs.is_done(run) for run in runs.values()
+    ):
         init_default_scope('mmdet')
         loaded, views = {}, {}
         for label, cell in columns.items():
@@ -59,7 +64,7 @@ def draw_pictures(grid: Grid, jobs: Jobs, out_dir: Path) -> list[str]:
             if key not in loaded:
                 loaded[key] = _load(grid, cell, *jobs.trained(runs[cell]))
             model, items, _ = loaded[key]
-            anchors = grid.anchors.get(cell.test.anchors)
+            anchors = _anchors(grid, jobs, runs[cell])
             views[label] = [_view(model, item, anchors) for item in items]
         _, items, classes = next(iter(loaded.values()))
         samples = [item['data_samples'] for item in items]
@@ -85,6 +90,14 @@ def _load(
     number = min(grid.pictures['images'], len(dataset))
     items = [dataset[index] for index in range(number)]
     return model, items, dataset.metainfo['classes']
+
+
+def _anchors(grid: Grid, jobs: Jobs, run: Run) -> Anchors | None:
+    """Those of its one test; ``None``, if they are those of the training."""
+    (test,) = run.tests
+    if test.anchors in grid.anchors:
+        return grid.anchors[test.anchors]
+    return jobs.read(run)['tests'][str(test)].get('anchors')  # as chosen
 
 
 def _view(model: nn.Module, item: dict, anchors: Anchors | None) -> SetView:

@@ -48,7 +48,8 @@ tables = dict(tiny=dict(
     versus='column', check=['2 iterations', 'one'],
 ))
 pictures = dict(images=2, columns=dict(
-    stock='stock', one=['meta', 'tiny', 'one']))
+    stock='stock', one=['meta', 'tiny', 'one'],
+    chosen=['meta', 'far', 'clustered+searched']))
 """
 
 

@@ -1,0 +1,31 @@
+# Does the lead last? Stock and MetaAnchor, 10, 20 and 40 epochs long, either
+# with the learning rate that rates.py has chosen for it and the length:
+#   python -m benchmarks.quality benchmarks/grids/lengths.py
+_base_ = './rates.py'
+seeds = [0, 1, 2]
+results = 'benchmarks/results/lengths'
+chosen = dict(
+    stock={10: 0.002, 20: 0.002, 40: 0.002},
+    meta={10: 0.002, 20: 0.002, 40: 0.002},
+)
+names = dict(stock='stock', meta='MetaAnchor')
+variants = dict(
+    _delete_=True,
+    **{
+        f'{kind}-{epochs}': _base_.variants[f'{kind}-{epochs}-{rate}']
+        for kind, rates in chosen.items()
+        for epochs, rate in rates.items()
+    },
+)
+tables = dict.fromkeys(_base_.tables) | dict(
+    lengths=dict(
+        title='The lead by the length of the training',
+        columns=list(names.values()),
+        rows=[
+            [f'{epochs} epochs', *(f'{kind}-{epochs}' for kind in names)]
+            for epochs in _base_.lengths
+        ],
+        versus='column',
+        check=['10 epochs', 'MetaAnchor'],
+    )
+)
