@@ -1,15 +1,18 @@
-"""Prepare the data of benchmarks/grids/photographs.py and rivals.py.
+"""Prepare the data of the grids photographs.py, rivals.py and tries.py.
 
 ``python -m benchmarks.photographs SOURCE [OUT]``. SOURCE holds the folders
 ``plates``, ``plates-us``, ``plates-eu``, ``neu`` and ``bccd``, each with
 ``images/``, ``train.json`` and ``val.json`` in COCO format. OUT (default
 data/photographs) receives links to them, and ``neu-square``: the classes of
 ``neu`` whose boxes are of all ratios, with only those images for training
-that hold no box longer than twice its other side, and all for testing.
+that hold no box longer than twice its other side, and all for testing; and
+``plates-part``: four fifths of the training images of ``plates``, and the
+others for testing, to choose settings on.
 """
 
 import argparse
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 from mmdet_metaanchor.runtime.command_line import one_line_errors
@@ -19,6 +22,7 @@ FOLDERS = ('plates', 'plates-us', 'plates-eu', 'neu', 'bccd')
 # The other two have next to no box near a square.
 CLASSES = ('crazing', 'patches', 'pitted_surface', 'rolled-in_scale')
 MAX_RATIO = 2
+HELD = 0.2  # of the training images
 
 
 def main() -> None:
@@ -56,6 +60,16 @@ def prepare(source: Path, out: Path) -> None:
         write_json(
             square / f'{split}.json', select(content, CLASSES, max_ratio)
         )
+    part = out / 'plates-part'
+    part.mkdir(exist_ok=True)
+    _link(part / 'images', source / 'plates' / 'images')
+    content = read_json(source / 'plates' / 'train.json')
+    held = {image['id'] for image in content['images'][:: int(1 / HELD)]}
+    for split, is_held in (('train', False), ('val', True)):
+        write_json(
+            part / f'{split}.json',
+            keep(content, lambda i, is_held=is_held: (i in held) == is_held),
+        )
 
 
 def select(content: dict, classes: tuple[str, ...], max_ratio: float) -> dict:
@@ -81,12 +95,17 @@ def select(content: dict, classes: tuple[str, ...], max_ratio: float) -> dict:
         return annotation['category_id'] in ids and ratio <= max_ratio
 
     kept = {i for i, found in boxes.items() if all(map(fits, found))}
+    return dict(keep(content, kept.__contains__), categories=categories)
+
+
+def keep(content: dict, is_kept: Callable[[int], bool]) -> dict:
+    """COCO JSON of the images whose ids are to be kept."""
     return dict(
-        images=[i for i in content['images'] if i['id'] in kept],
+        content,
+        images=[i for i in content['images'] if is_kept(i['id'])],
         annotations=[
-            a for a in content['annotations'] if a['image_id'] in kept
+            a for a in content['annotations'] if is_kept(a['image_id'])
         ],
-        categories=categories,
     )
 
 

@@ -50,3 +50,8 @@ def test_prepare(tmp_path):
     for split, number in (('train', 1), ('val', 2)):
         found = json.loads((out / f'neu-square/{split}.json').read_text())
         assert len(found['images']) == number
+    # One of five images is held back, with its boxes.
+    for split, images, boxes in (('train', [1, 2, 3, 4], 5), ('val', [0], 1)):
+        found = json.loads((out / f'plates-part/{split}.json').read_text())
+        assert [image['id'] for image in found['images']] == images
+        assert len(found['annotations']) == boxes

@@ -1,0 +1,83 @@
+# What could make MetaAnchor better on licence plates, where it trails: tried
+# on a part of the training images:
+#   python -m benchmarks.quality benchmarks/grids/tries.py
+_base_ = './rivals.py'
+results = 'benchmarks/results/tries'
+data = dict(
+    _delete_=True,
+    part=dict(env=dict(DATA_ROOT='data/photographs/plates-part')),
+)
+
+
+def _of(name, head=None, imports=()):
+    """A variant of rivals.py, with another head, on the part."""
+    variant = _base_.variants[f'plates-{name}'].to_dict()
+    settings = variant['settings']
+    settings['custom_imports']['imports'] += imports
+    model = settings.setdefault('model', dict(bbox_head={}))
+    model['bbox_head'].update(head or {})
+    return dict(variant, data='part')
+
+
+# All of them wide: no plate is higher than half of its width.
+wide = dict(
+    anchor_generator=dict(scales_per_octave=3, ratios=[0.2, 0.32, 0.5])
+)
+# ATSS has one square anchor.
+three = dict(ratios=[0.5, 1.0, 2.0])
+variants = dict(
+    _delete_=True,
+    **{
+        'stock': _of('stock-3x3'),
+        'meta': _of('meta-3x3'),
+        # theta* is the function of an anchor that finds plates, of a ratio of
+        # 0.5 and of middle size, (AH, AW) in px.
+        'standard': _of(
+            'meta-3x3',
+            dict(
+                anchor_generator=dict(
+                    _base_.grids['3x3'], standard_box=(14.25, 28.5)
+                )
+            ),
+        ),
+        'stock-wide': _of('stock-3x3', wide),
+        'meta-wide': _of('meta-3x3', wide),
+        'atss': _of('atss'),
+        'atss-three': _of('atss', dict(anchor_generator=three)),
+        'meta-atss': _of(
+            'atss',
+            dict(
+                type='MetaATSSHead',
+                anchor_generator=dict(type='MetaAnchorGenerator', **three),
+            ),
+            ['benchmarks.quality.meta_atss'],
+        ),
+    },
+)
+tables = dict.fromkeys(_base_.tables) | dict(
+    tries=dict(
+        title='Licence plates, a part of the training images held back',
+        columns=['mAP', 'mAP_50', 'mAP_75'],
+        rows=[
+            [
+                label,
+                *(
+                    [name, 'part', 'trained', metric]
+                    for metric in ('mAP', 'mAP_50', 'mAP_75')
+                ),
+            ]
+            for label, name in {
+                'stock': 'stock',
+                'MetaAnchor': 'meta',
+                'MetaAnchor, theta* of a wide anchor': 'standard',
+                'stock, wide anchors': 'stock-wide',
+                'MetaAnchor, wide anchors': 'meta-wide',
+                'ATSS, one anchor': 'atss',
+                'ATSS, three anchors': 'atss-three',
+                'MetaAnchor in ATSS, three anchors': 'meta-atss',
+            }.items()
+        ],
+        versus='row',
+        check=['MetaAnchor', 'mAP'],
+    )
+)
