@@ -40,6 +40,10 @@ variants = dict(
                 )
             ),
         ),
+        # Sizes of boxes in units of the standard box, too: the anchor is no
+        # guess of the size.
+        'absolute': _of('meta-3x3', dict(box_function='absolute')),
+        'full': _of('rankfull'),
         'stock-wide': _of('stock-3x3', wide),
         'meta-wide': _of('meta-3x3', wide),
         'atss': _of('atss'),
@@ -70,6 +74,8 @@ tables = dict.fromkeys(_base_.tables) | dict(
                 'stock': 'stock',
                 'MetaAnchor': 'meta',
                 'MetaAnchor, theta* of a wide anchor': 'standard',
+                "MetaAnchor, box_function='absolute'": 'absolute',
+                'MetaAnchor, full W2': 'full',
                 'stock, wide anchors': 'stock-wide',
                 'MetaAnchor, wide anchors': 'meta-wide',
                 'ATSS, one anchor': 'atss',
