@@ -9,11 +9,18 @@ data = dict(
 )
 
 
-def _of(name, head=None, imports=()):
-    """A variant of rivals.py, with another head, on the part."""
+def _of(name, head=None, imports=(), slow=()):
+    """A variant of rivals.py, with another head, on the part.
+
+    What is slow learns at a tenth of the rate.
+    """
     variant = _base_.variants[f'plates-{name}'].to_dict()
     settings = variant['settings']
     settings['custom_imports']['imports'] += imports
+    if slow:
+        settings['optim_wrapper']['paramwise_cfg'] = dict(
+            custom_keys={key: dict(lr_mult=0.1) for key in slow}
+        )
     model = settings.setdefault('model', dict(bbox_head={}))
     model['bbox_head'].update(head or {})
     return dict(variant, data='part')
@@ -44,6 +51,8 @@ variants = dict(
         # guess of the size.
         'absolute': _of('meta-3x3', dict(box_function='absolute')),
         'full': _of('rankfull'),
+        # Every step of U and W11 moves the functions of all anchors.
+        'slow': _of('meta-3x3', slow=['code_layer', 'basis_layer']),
         'stock-wide': _of('stock-3x3', wide),
         'meta-wide': _of('meta-3x3', wide),
         'atss': _of('atss'),
@@ -76,6 +85,7 @@ tables = dict.fromkeys(_base_.tables) | dict(
                 'MetaAnchor, theta* of a wide anchor': 'standard',
                 "MetaAnchor, box_function='absolute'": 'absolute',
                 'MetaAnchor, full W2': 'full',
+                'MetaAnchor, U and W11 at a tenth of the rate': 'slow',
                 'stock, wide anchors': 'stock-wide',
                 'MetaAnchor, wide anchors': 'meta-wide',
                 'ATSS, one anchor': 'atss',
