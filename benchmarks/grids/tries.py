@@ -9,17 +9,17 @@ data = dict(
 )
 
 
-def _of(name, head=None, imports=(), slow=()):
+def _of(name, head=None, imports=(), rates=None):
     """A variant of rivals.py, with another head, on the part.
 
-    What is slow learns at a tenth of the rate.
+    Parameters learn at ``rates`` times the learning rate, by their names.
     """
     variant = _base_.variants[f'plates-{name}'].to_dict()
     settings = variant['settings']
     settings['custom_imports']['imports'] += imports
-    if slow:
+    if rates:
         settings['optim_wrapper']['paramwise_cfg'] = dict(
-            custom_keys={key: dict(lr_mult=0.1) for key in slow}
+            custom_keys={key: dict(lr_mult=rates[key]) for key in rates}
         )
     model = settings.setdefault('model', dict(bbox_head={}))
     model['bbox_head'].update(head or {})
@@ -52,7 +52,10 @@ variants = dict(
         'absolute': _of('meta-3x3', dict(box_function='absolute')),
         'full': _of('rankfull'),
         # Every step of U and W11 moves the functions of all anchors.
-        'slow': _of('meta-3x3', slow=['code_layer', 'basis_layer']),
+        'slow': _of('meta-3x3', rates=dict(code_layer=0.1, basis_layer=0.1)),
+        # A sum, theta* + R(b), moves further in a step than stock's filters.
+        'quarter': _of('meta-3x3', rates=dict(retina_=0.25)),
+        'stock-four': _of('stock-3x3', rates=dict(retina_=4.0)),
         'stock-wide': _of('stock-3x3', wide),
         'meta-wide': _of('meta-3x3', wide),
         'atss': _of('atss'),
@@ -86,6 +89,8 @@ tables = dict.fromkeys(_base_.tables) | dict(
                 "MetaAnchor, box_function='absolute'": 'absolute',
                 'MetaAnchor, full W2': 'full',
                 'MetaAnchor, U and W11 at a tenth of the rate': 'slow',
+                'MetaAnchor, last layers at a quarter': 'quarter',
+                'stock, last layers at four times the rate': 'stock-four',
                 'stock, wide anchors': 'stock-wide',
                 'MetaAnchor, wide anchors': 'meta-wide',
                 'ATSS, one anchor': 'atss',
