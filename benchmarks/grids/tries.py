@@ -32,6 +32,21 @@ wide = dict(
 )
 # ATSS has one square anchor.
 three = dict(ratios=[0.5, 1.0, 2.0])
+strong = dict(
+    rank=8,
+    init_cfg=dict(
+        type='Kaiming',
+        layer='Linear',
+        a=5**0.5,
+        distribution='uniform',
+        mode='fan_in',
+        nonlinearity='leaky_relu',
+        override=[
+            dict(type='Constant', name='residual_layer', val=0),
+            dict(type='Uniform', name='basis_layer', a=-0.27, b=0.27),
+        ],
+    ),
+)
 variants = dict(
     _delete_=True,
     **{
@@ -55,6 +70,9 @@ variants = dict(
         'slow': _of('meta-3x3', rates=dict(code_layer=0.1, basis_layer=0.1)),
         # A sum, theta* + R(b), moves further in a step than stock's filters.
         'quarter': _of('meta-3x3', rates=dict(retina_=0.25)),
+        'double': _of('meta-3x3', rates=dict(retina_=2.0)),
+        # U three times as large at the start, and the residual with it.
+        'strong': _of('meta-3x3', dict(anchor_function=strong)),
         'stock-four': _of('stock-3x3', rates=dict(retina_=4.0)),
         'stock-wide': _of('stock-3x3', wide),
         'meta-wide': _of('meta-3x3', wide),
@@ -90,6 +108,8 @@ tables = dict.fromkeys(_base_.tables) | dict(
                 'MetaAnchor, full W2': 'full',
                 'MetaAnchor, U and W11 at a tenth of the rate': 'slow',
                 'MetaAnchor, last layers at a quarter': 'quarter',
+                'MetaAnchor, last layers at twice the rate': 'double',
+                'MetaAnchor, U three times as large': 'strong',
                 'stock, last layers at four times the rate': 'stock-four',
                 'stock, wide anchors': 'stock-wide',
                 'MetaAnchor, wide anchors': 'meta-wide',
