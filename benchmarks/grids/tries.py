@@ -16,6 +16,7 @@ def _of(name, head=None, imports=(), rates=None):
     """
     variant = _base_.variants[f'plates-{name}'].to_dict()
     settings = variant['settings']
+    settings.setdefault('custom_imports', dict(imports=[]))
     settings['custom_imports']['imports'] += imports
     if rates:
         settings['optim_wrapper']['paramwise_cfg'] = dict(
@@ -52,6 +53,8 @@ variants = dict(
     **{
         'stock': _of('stock-3x3'),
         'meta': _of('meta-3x3'),
+        'stock-single': _of('stock-single'),
+        'meta-single': _of('meta-single'),
         # theta* is the function of an anchor that finds plates, of a ratio of
         # 0.5 and of middle size, (AH, AW) in px.
         'standard': _of(
@@ -103,6 +106,8 @@ tables = dict.fromkeys(_base_.tables) | dict(
             for label, name in {
                 'stock': 'stock',
                 'MetaAnchor': 'meta',
+                'stock, single precision': 'stock-single',
+                'MetaAnchor, single precision': 'meta-single',
                 'MetaAnchor, theta* of a wide anchor': 'standard',
                 "MetaAnchor, box_function='absolute'": 'absolute',
                 'MetaAnchor, full W2': 'full',
