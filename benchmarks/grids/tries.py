@@ -16,8 +16,8 @@ def _of(name, head=None, imports=(), rates=None):
     """
     variant = _base_.variants[f'plates-{name}'].to_dict()
     settings = variant['settings']
-    settings.setdefault('custom_imports', dict(imports=[]))
-    settings['custom_imports']['imports'] += imports
+    if imports:
+        settings['custom_imports']['imports'] += imports
     if rates:
         settings['optim_wrapper']['paramwise_cfg'] = dict(
             custom_keys={key: dict(lr_mult=rates[key]) for key in rates}
