@@ -33,6 +33,7 @@ wide = dict(
 )
 # ATSS has one square anchor.
 three = dict(ratios=[0.5, 1.0, 2.0])
+ablations = ['benchmarks.quality.ablations']
 strong = dict(
     rank=8,
     init_cfg=dict(
@@ -76,6 +77,14 @@ variants = dict(
         'double': _of('meta-3x3', rates=dict(retina_=2.0)),
         # U three times as large at the start, and the residual with it.
         'strong': _of('meta-3x3', dict(anchor_function=strong)),
+        # The anchors begin as different as stock's.
+        'even': _of('meta-3x3', dict(type='EvenRetinaHead'), ablations),
+        'even-slow': _of(
+            'meta-3x3',
+            dict(type='EvenRetinaHead'),
+            ablations,
+            dict(code_layer=0.1, basis_layer=0.1),
+        ),
         'stock-four': _of('stock-3x3', rates=dict(retina_=4.0)),
         'stock-wide': _of('stock-3x3', wide),
         'meta-wide': _of('meta-3x3', wide),
@@ -115,6 +124,8 @@ tables = dict.fromkeys(_base_.tables) | dict(
                 'MetaAnchor, last layers at a quarter': 'quarter',
                 'MetaAnchor, last layers at twice the rate': 'double',
                 'MetaAnchor, U three times as large': 'strong',
+                'MetaAnchor, anchors part as fast as stock': 'even',
+                'the same, U and W11 at a tenth of the rate': 'even-slow',
                 'stock, last layers at four times the rate': 'stock-four',
                 'stock, wide anchors': 'stock-wide',
                 'MetaAnchor, wide anchors': 'meta-wide',

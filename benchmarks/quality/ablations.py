@@ -9,6 +9,7 @@ import torch
 from mmdet.registry import MODELS, TASK_UTILS
 from torch import Tensor
 
+from mmdet_metaanchor.heads.retina import MetaRetinaHead
 from mmdet_metaanchor.heads.ssd import MetaSSDHead
 from mmdet_metaanchor.heads.yolov3 import MetaYOLOV3Head
 from mmdet_metaanchor.method.anchor_function import AnchorFunctionGenerator
@@ -54,6 +55,32 @@ class NormalJitterAnchorGenerator(MetaAnchorGenerator):
 
     def _draw(self, codes: Tensor) -> Tensor:
         return torch.randn_like(codes) * (self.jitter / 3**0.5)
+
+
+@MODELS.register_module()
+class EvenRetinaHead(MetaRetinaHead):
+    r"""MetaRetinaHead whose training anchors can part as fast as stock's.
+
+    A step along the gradient moves the outputs of the anchors by
+    :math:`K = 1 + H H^T`, where a row of H is h(b) of an anchor. Stock has
+    the identity. PyTorch's initialisation of U gives K eigenvalues of 9 for
+    what all anchors have in common and of 0.2, 0.07, 0.02 and less for their
+    differences. Here U makes the columns of H orthonormal, as far as no
+    difference is enlarged more than ``MOST`` times as much as the largest.
+    """
+
+    MOST = 30
+
+    def init_weights(self) -> None:
+        """As of the head, and then U anew."""
+        super().init_weights()
+        codes = self.prior_generator.codes()[0]
+        for functions in self.anchor_functions().values():
+            layer = functions.basis_layer.weight
+            hidden = (codes @ functions.code_layer.weight.detach().T).relu()
+            _, sizes, rows = torch.linalg.svd(hidden, full_matrices=False)
+            sizes = sizes.clamp(min=float(sizes[0]) / self.MOST)
+            layer.data = (rows / sizes[:, None])[: len(layer)].contiguous()
 
 
 class SharedHiddenMixin:
