@@ -79,11 +79,8 @@ variants = dict(
         'strong': _of('meta-3x3', dict(anchor_function=strong)),
         # The anchors begin as different as stock's.
         'even': _of('meta-3x3', dict(type='EvenRetinaHead'), ablations),
-        'even-slow': _of(
-            'meta-3x3',
-            dict(type='EvenRetinaHead'),
-            ablations,
-            dict(code_layer=0.1, basis_layer=0.1),
+        'even-half': _of(
+            'meta-3x3', dict(type='EvenRetinaHead', pace=0.5), ablations
         ),
         'stock-four': _of('stock-3x3', rates=dict(retina_=4.0)),
         'stock-wide': _of('stock-3x3', wide),
@@ -125,7 +122,7 @@ tables = dict.fromkeys(_base_.tables) | dict(
                 'MetaAnchor, last layers at twice the rate': 'double',
                 'MetaAnchor, U three times as large': 'strong',
                 'MetaAnchor, anchors part as fast as stock': 'even',
-                'the same, U and W11 at a tenth of the rate': 'even-slow',
+                'MetaAnchor, anchors part at half of that': 'even-half',
                 'stock, last layers at four times the rate': 'stock-four',
                 'stock, wide anchors': 'stock-wide',
                 'MetaAnchor, wide anchors': 'meta-wide',

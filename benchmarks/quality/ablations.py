@@ -66,10 +66,20 @@ class EvenRetinaHead(MetaRetinaHead):
     the identity. PyTorch's initialisation of U gives K eigenvalues of 9 for
     what all anchors have in common and of 0.2, 0.07, 0.02 and less for their
     differences. Here U makes the columns of H orthonormal, as far as no
-    difference is enlarged more than ``MOST`` times as much as the largest.
+    difference is enlarged more than ``MOST`` times as much as the largest,
+    and multiplies them by a pace.
+
+    Args:
+        *args: As for :class:`MetaRetinaHead`.
+        pace (float): Square root of the eigenvalues of the differences.
+        **kwargs: As for :class:`MetaRetinaHead`.
     """
 
     MOST = 30
+
+    def __init__(self, *args, pace: float = 1.0, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.pace = pace
 
     def init_weights(self) -> None:
         """As of the head, and then U anew."""
@@ -80,7 +90,8 @@ class EvenRetinaHead(MetaRetinaHead):
             hidden = (codes @ functions.code_layer.weight.detach().T).relu()
             _, sizes, rows = torch.linalg.svd(hidden, full_matrices=False)
             sizes = sizes.clamp(min=float(sizes[0]) / self.MOST)
-            layer.data = (rows / sizes[:, None])[: len(layer)].contiguous()
+            units = self.pace * rows / sizes[:, None]
+            layer.data = units[: len(layer)].contiguous()
 
 
 class SharedHiddenMixin:
