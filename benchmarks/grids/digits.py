@@ -1,4 +1,4 @@
-# The benchmark of docs/benchmark.md on the embedded digits:
+# The tables of docs/benchmark-digits.md:
 #   python -m benchmarks.quality benchmarks/grids/digits.py
 seeds = [0, 1, 2]
 results = 'benchmarks/results/digits'

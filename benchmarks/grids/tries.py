@@ -69,6 +69,7 @@ variants = dict(
         # Sizes of boxes in units of the standard box, too: the anchor is no
         # guess of the size.
         'absolute': _of('meta-3x3', dict(box_function='absolute')),
+        'rank16': _of('rank16'),
         'full': _of('rankfull'),
         # Every step of U and W11 moves the functions of all anchors.
         'slow': _of('meta-3x3', rates=dict(code_layer=0.1, basis_layer=0.1)),
@@ -116,6 +117,7 @@ tables = dict.fromkeys(_base_.tables) | dict(
                 'MetaAnchor, single precision': 'meta-single',
                 'MetaAnchor, theta* of a wide anchor': 'standard',
                 "MetaAnchor, box_function='absolute'": 'absolute',
+                'MetaAnchor, W2 of rank 16': 'rank16',
                 'MetaAnchor, full W2': 'full',
                 'MetaAnchor, U and W11 at a tenth of the rate': 'slow',
                 'MetaAnchor, last layers at a quarter': 'quarter',

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-# Anchors of a test that are not in the config; see docs/benchmark.md.
+# Anchors of a test that are not in the config; see docs/benchmark-digits.md.
 CHOSEN = (
     'trained',
     'clustered',
