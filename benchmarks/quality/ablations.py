@@ -1,6 +1,7 @@
 """Other choices that MetaAnchor leaves open, for the tables of ablations.
 
-Not for use in a detector: docs/benchmark-digits.md says what each of them brought.
+Not for use in a detector: docs/benchmark-digits.md and docs/benchmark.md say
+what each of them brought.
 """
 
 from collections.abc import Sequence
