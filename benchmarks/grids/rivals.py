@@ -186,6 +186,7 @@ tables = dict(
         columns=[
             'stock, 3x3',
             'MetaAnchor, 3x3',
+            '3x3, tested with clusters',
             'MetaAnchor, 9x9',
             '9x9, tested with 3x3',
             '9x9, tested with clusters',
@@ -196,6 +197,7 @@ tables = dict(
                 names.get(test, test),
                 [f'{name}-stock-3x3', test],
                 [f'{name}-meta-3x3', test],
+                [f'{name}-meta-3x3', test, 'clustered'],
                 *(
                     [f'{name}-meta-9x9', test, which]
                     for which in ('trained', '3x3', 'clustered')
@@ -262,4 +264,16 @@ tables = dict(
         versus='column',
         check=['plates-eu', 'MetaAnchor and 50 images'],
     ),
+)
+pictures = dict(
+    images=5,
+    columns={
+        'stock': 'plates-stock-3x3',
+        'MetaAnchor': 'plates-meta-3x3',
+        'MetaAnchor, clustered anchors': [
+            'plates-meta-3x3',
+            'plates',
+            'clustered',
+        ],
+    },
 )

@@ -3,10 +3,25 @@
 #   python -m benchmarks.quality benchmarks/grids/tries.py
 _base_ = './rivals.py'
 results = 'benchmarks/results/tries'
+detectors = dict(
+    digits='benchmarks/configs/meta-retinanet_r18-w16-default_digits.py'
+)
+# Beside the part, what the best was tested on elsewhere, as in digits.py and
+# photographs.py.
 data = dict(
     _delete_=True,
     part=dict(env=dict(DATA_ROOT='data/photographs/plates-part')),
+    steel=dict(env=dict(DATA_ROOT='data/photographs/neu-square')),
+    digits=dict(
+        env=dict(DIGITS_ROOT='data/benchmark/digits'),
+        make=dict(size_range=(16, 80), ratio_range=(0.5, 2)),
+    ),
+    tall=dict(
+        env=dict(DIGITS_ROOT='data/benchmark/tall'),
+        make=dict(size_range=(16, 80), ratio_range=(2, 4), num_train=50),
+    ),
 )
+anchors = {'9x9': dict(octave_base_scale=2, **_base_.grids['9x9'])}
 
 
 def _of(name, head=None, imports=(), rates=None):
@@ -34,6 +49,16 @@ wide = dict(
 # ATSS has one square anchor.
 three = dict(ratios=[0.5, 1.0, 2.0])
 ablations = ['benchmarks.quality.ablations']
+even = dict(
+    custom_imports=dict(
+        imports=[
+            'mmdet_metaanchor',
+            *ablations,
+            'benchmarks.quality.half_precision',
+        ]
+    ),
+    model=dict(bbox_head=dict(type='EvenRetinaHead')),
+)
 strong = dict(
     rank=8,
     init_cfg=dict(
@@ -82,6 +107,31 @@ variants = dict(
         'even': _of('meta-3x3', dict(type='EvenRetinaHead'), ablations),
         'even-half': _of(
             'meta-3x3', dict(type='EvenRetinaHead', pace=0.5), ablations
+        ),
+        'even-digits': dict(detector='digits', data='digits', settings=even),
+        'even-steel': dict(
+            detector='meta',
+            data='steel',
+            settings=dict(
+                even,
+                train_cfg=dict(max_epochs=8, val_begin=9),
+                param_scheduler=[
+                    dict(
+                        type='LinearLR',
+                        start_factor=0.01,
+                        by_epoch=False,
+                        end=50,
+                    ),
+                    dict(
+                        type='CosineAnnealingLR',
+                        T_max=8,
+                        convert_to_iter_based=True,
+                    ),
+                ],
+                train_dataloader=dict(num_workers=1),
+                val_dataloader=dict(num_workers=1),
+                test_dataloader=dict(num_workers=1),
+            ),
         ),
         'stock-four': _of('stock-3x3', rates=dict(retina_=4.0)),
         'stock-wide': _of('stock-3x3', wide),
@@ -135,5 +185,16 @@ tables = dict.fromkeys(_base_.tables) | dict(
         ],
         versus='row',
         check=['MetaAnchor', 'mAP'],
-    )
+    ),
+    elsewhere=dict(
+        title='Anchors that part as fast as stock, elsewhere',
+        columns=['as trained', 'with 9x9'],
+        rows=[
+            ['digits', 'even-digits', ['even-digits', 'digits', '9x9']],
+            ['tall digits', ['even-digits', 'tall'], None],
+            ['steel', 'even-steel', ['even-steel', 'steel', '9x9']],
+        ],
+        versus=None,
+        check=['digits', 'as trained'],
+    ),
 )

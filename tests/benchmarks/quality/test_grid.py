@@ -162,15 +162,16 @@ def test_unknown_names_are_refused(make_grid, old, new, message):
         'demo',
         'photographs',
         'rivals',
+        'tries',
         'detectors',
     ],
 )
 def test_the_grids_of_this_repository(name, tiny_data, monkeypatch, tmp_path):
     """Every variant's config can be read."""
     monkeypatch.chdir(ROOT)
-    if name in ('photographs', 'rivals', 'detectors'):
+    if name in ('photographs', 'rivals', 'tries', 'detectors'):
         # Its data are not in the repository.
-        for data in (*FOLDERS, 'neu-square'):
+        for data in (*FOLDERS, 'neu-square', 'plates-part'):
             (tmp_path / 'data/photographs').mkdir(parents=True, exist_ok=True)
             (tmp_path / 'data/photographs' / data).symlink_to(tiny_data)
         for folder in ('benchmarks', 'configs'):

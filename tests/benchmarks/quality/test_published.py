@@ -16,17 +16,35 @@ from benchmarks.quality.report import cells, write_report
 ROOT = Path(__file__).resolve().parents[3]
 # Classes of the photographs, by the ids and names of their data sets.
 PLATES = {1: 'license-plate'}
+CELLS = {1: 'RBC', 2: 'WBC', 3: 'Platelets'}
+SQUARE = {
+    1: 'crazing',
+    3: 'patches',
+    4: 'pitted_surface',
+    5: 'rolled-in_scale',
+}
 CLASSES = {
-    'custom': {1: 'RBC', 2: 'WBC', 3: 'Platelets'},
+    'custom': CELLS,
+    'bccd': CELLS,
+    'part': PLATES,
+    'steel': SQUARE,
+    'neu': dict(
+        enumerate(
+            (
+                'crazing',
+                'inclusion',
+                'patches',
+                'pitted_surface',
+                'rolled-in_scale',
+                'scratches',
+            ),
+            start=1,
+        )
+    ),
     'plates': PLATES,
     'plates-us': PLATES,
     'plates-eu': PLATES,
-    'neu-square': {
-        1: 'crazing',
-        3: 'patches',
-        4: 'pitted_surface',
-        5: 'rolled-in_scale',
-    },
+    'neu-square': SQUARE,
 }
 ABSENT = dict(train=None, test=None)
 TABLE = dict(
@@ -116,6 +134,8 @@ def test_differences_to_the_first_row():
         ('digits', 'digits'),
         ('custom', 'bccd'),
         ('photographs', 'photographs'),
+        ('rivals', 'rivals'),
+        ('tries', 'tries'),
     ],
 )
 def test_the_published_report_follows_from_the_runs(
