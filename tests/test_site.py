@@ -50,9 +50,9 @@ def test_every_page_is_in_the_menu(site):
             'training.html#anchors-that-were-not-trained-what-was-tried',
         ),
         ('index', f'{FILES}/configs/meta_retinanet'),
-        ('benchmark', f'{FILES}/benchmarks/results/digits/report.md'),
+        ('benchmark-digits', f'{FILES}/benchmarks/results/digits/report.md'),
         (
-            'benchmark',
+            'benchmark-digits',
             f'{FILES}/benchmarks/results/digits/report.md#ablations-5-epochs',
         ),
         ('tutorial', f'{FILES}/configs/custom/README.md'),

@@ -198,3 +198,4 @@ tables = dict.fromkeys(_base_.tables) | dict(
         check=['digits', 'as trained'],
     ),
 )
+pictures = dict(_delete_=True)
