@@ -12,7 +12,6 @@ others for testing, to choose settings on.
 
 import argparse
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 
 from mmdet_metaanchor.runtime.command_line import one_line_errors
@@ -22,7 +21,7 @@ FOLDERS = ('plates', 'plates-us', 'plates-eu', 'neu', 'bccd')
 # The other two have next to no box near a square.
 CLASSES = ('crazing', 'patches', 'pitted_surface', 'rolled-in_scale')
 MAX_RATIO = 2
-HELD = 0.2  # of the training images
+HELD = 5  # one of so many training images
 
 
 def main() -> None:
@@ -64,12 +63,10 @@ def prepare(source: Path, out: Path) -> None:
     part.mkdir(exist_ok=True)
     _link(part / 'images', source / 'plates' / 'images')
     content = read_json(source / 'plates' / 'train.json')
-    held = {image['id'] for image in content['images'][:: int(1 / HELD)]}
-    for split, is_held in (('train', False), ('val', True)):
-        write_json(
-            part / f'{split}.json',
-            keep(content, lambda i, is_held=is_held: (i in held) == is_held),
-        )
+    ids = [image['id'] for image in content['images']]
+    held = set(ids[::HELD])
+    for split, kept in (('train', set(ids) - held), ('val', held)):
+        write_json(part / f'{split}.json', keep(content, kept))
 
 
 def select(content: dict, classes: tuple[str, ...], max_ratio: float) -> dict:
@@ -95,16 +92,16 @@ def select(content: dict, classes: tuple[str, ...], max_ratio: float) -> dict:
         return annotation['category_id'] in ids and ratio <= max_ratio
 
     kept = {i for i, found in boxes.items() if all(map(fits, found))}
-    return dict(keep(content, kept.__contains__), categories=categories)
+    return dict(keep(content, kept), categories=categories)
 
 
-def keep(content: dict, is_kept: Callable[[int], bool]) -> dict:
-    """COCO JSON of the images whose ids are to be kept."""
+def keep(content: dict, kept: set[int]) -> dict:
+    """COCO JSON of the images with these ids."""
     return dict(
         content,
-        images=[i for i in content['images'] if is_kept(i['id'])],
+        images=[i for i in content['images'] if i['id'] in kept],
         annotations=[
-            a for a in content['annotations'] if is_kept(a['image_id'])
+            a for a in content['annotations'] if a['image_id'] in kept
         ],
     )
 

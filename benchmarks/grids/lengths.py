@@ -4,6 +4,7 @@
 _base_ = './rates.py'
 seeds = [0, 1, 2]
 results = 'benchmarks/results/lengths'
+# Until rates.py has been run, that of the configs.
 chosen = dict(
     stock={10: 0.002, 20: 0.002, 40: 0.002},
     meta={10: 0.002, 20: 0.002, 40: 0.002},

@@ -2,6 +2,9 @@
 # on a part of the training images:
 #   python -m benchmarks.quality benchmarks/grids/tries.py
 _base_ = './rivals.py'
+# An import above `_base_` would make MMEngine take this for a lazy config.
+from mmdet_metaanchor.method.anchor_weights import INIT_CFG
+
 results = 'benchmarks/results/tries'
 detectors = dict(
     digits='benchmarks/configs/meta-retinanet_r18-w16-default_digits.py'
@@ -62,18 +65,16 @@ even = dict(
 strong = dict(
     rank=8,
     init_cfg=dict(
-        type='Kaiming',
-        layer='Linear',
-        a=5**0.5,
-        distribution='uniform',
-        mode='fan_in',
-        nonlinearity='leaky_relu',
+        INIT_CFG,
         override=[
-            dict(type='Constant', name='residual_layer', val=0),
+            INIT_CFG['override'],
             dict(type='Uniform', name='basis_layer', a=-0.27, b=0.27),
         ],
     ),
 )
+# As of photographs.py.
+schedule = _base_.variants['plates-stock-single'].settings.to_dict()
+del schedule['model']
 variants = dict(
     _delete_=True,
     **{
@@ -112,26 +113,7 @@ variants = dict(
         'even-steel': dict(
             detector='meta',
             data='steel',
-            settings=dict(
-                even,
-                train_cfg=dict(max_epochs=8, val_begin=9),
-                param_scheduler=[
-                    dict(
-                        type='LinearLR',
-                        start_factor=0.01,
-                        by_epoch=False,
-                        end=50,
-                    ),
-                    dict(
-                        type='CosineAnnealingLR',
-                        T_max=8,
-                        convert_to_iter_based=True,
-                    ),
-                ],
-                train_dataloader=dict(num_workers=1),
-                val_dataloader=dict(num_workers=1),
-                test_dataloader=dict(num_workers=1),
-            ),
+            settings=dict(schedule, **even),
         ),
         'stock-four': _of('stock-3x3', rates=dict(retina_=4.0)),
         'stock-wide': _of('stock-3x3', wide),

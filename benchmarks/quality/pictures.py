@@ -55,8 +55,8 @@ def draw_pictures(grid: Grid, jobs: Jobs, out_dir: Path) -> list[str]:
         for cell in columns.values()
     }
     if columns and all(
-        jobs.is_trained(run) and _anchors_are_known(grid, jobs, run)
-        for run in runs.values()
+        jobs.is_trained(run) and (not cell.test.chooses or jobs.is_done(run))
+        for cell, run in runs.items()
     ):
         init_default_scope('mmdet')
         loaded, views = {}, {}
@@ -93,17 +93,12 @@ def _load(
     return model, items, dataset.metainfo['classes']
 
 
-def _anchors_are_known(grid: Grid, jobs: Jobs, run: Run) -> bool:
-    (test,) = run.tests
-    return test.anchors in ('trained', *grid.anchors) or jobs.is_done(run)
-
-
 def _anchors(grid: Grid, jobs: Jobs, run: Run) -> Anchors | None:
     """Those of its one test; ``None``, if they are those of the training."""
     (test,) = run.tests
-    if test.anchors in ('trained', *grid.anchors):
-        return grid.anchors.get(test.anchors)
-    return jobs.read(run)['tests'][str(test)]['anchors']
+    if test.chooses:
+        return jobs.read(run)['tests'][str(test)]['anchors']
+    return grid.anchors.get(test.anchors)
 
 
 def _view(model: nn.Module, item: dict, anchors: Anchors | None) -> SetView:

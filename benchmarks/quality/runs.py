@@ -18,6 +18,11 @@ class Evaluation(NamedTuple):
     data: str
     anchors: str
 
+    @property
+    def chooses(self) -> bool:
+        """Whether its anchors are found for the test."""
+        return self.anchors in CHOSEN[1:]
+
     def __str__(self) -> str:
         return f'{self.data}, {self.anchors}'
 

@@ -12,6 +12,17 @@ from torch import Tensor, nn
 
 from .memo import Memo
 
+# PyTorch's own initialisation, and zero for W2, or V.
+INIT_CFG = dict(
+    type='Kaiming',
+    layer='Linear',
+    a=5**0.5,
+    distribution='uniform',
+    mode='fan_in',
+    nonlinearity='leaky_relu',
+    override=dict(type='Constant', name='residual_layer', val=0),
+)
+
 
 class AnchorWeights(BaseModule):
     r"""Weights of a convolution, generated from the codes of priors.
@@ -98,15 +109,7 @@ class AnchorWeights(BaseModule):
         data_dependent: bool = False,
         output_map: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None,
         code_map: Callable[[Tensor], Tensor] | None = None,
-        init_cfg: dict | list[dict] | None = dict(  # noqa: B006
-            type='Kaiming',
-            layer='Linear',
-            a=5**0.5,
-            distribution='uniform',
-            mode='fan_in',
-            nonlinearity='leaky_relu',
-            override=dict(type='Constant', name='residual_layer', val=0),
-        ),
+        init_cfg: dict | list[dict] | None = INIT_CFG,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         if kernel_size < 1 or kernel_size % 2 == 0:
