@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config, ConfigDict
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
@@ -56,9 +57,17 @@ model = dict(
 
 
 @pytest.fixture(autouse=True)
-def _scope_and_seed():
+def _scope_seed_and_log():
     init_default_scope('mmdet')
     torch.manual_seed(0)
+    yield
+    # A model that is initialized writes to the log file of the last runner,
+    # which uvicorn closes, with all others, when a page is served.
+    logger = MMLogger.get_current_instance()
+    for handler in list(logger.handlers):
+        if isinstance(handler, logging.FileHandler):
+            logger.removeHandler(handler)
+            handler.close()
 
 
 @pytest.fixture
