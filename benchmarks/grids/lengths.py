@@ -4,6 +4,12 @@
 _base_ = './rates.py'
 seeds = [0, 1, 2]
 results = 'benchmarks/results/lengths'
+data = dict(
+    _delete_=True,
+    digits=dict(
+        env=dict(DIGITS_ROOT='data/benchmark/digits'), make=_base_.make
+    ),
+)
 # Until rates.py has been run, that of the configs.
 chosen = dict(
     stock={10: 0.002, 20: 0.002, 40: 0.002},
@@ -13,7 +19,9 @@ names = dict(stock='stock', meta='MetaAnchor')
 variants = dict(
     _delete_=True,
     **{
-        f'{kind}-{epochs}': _base_.variants[f'{kind}-{epochs}-{rate}']
+        f'{kind}-{epochs}': dict(
+            _base_.variants[f'{kind}-{epochs}-{rate}'], data='digits'
+        )
         for kind, rates in chosen.items()
         for epochs, rate in rates.items()
     },
