@@ -18,6 +18,10 @@ BITS = {
     4: (torch.int32, torch.int32),
     8: (torch.int64, torch.int64),
 }
+# PyTorch before 2.3 cannot tell whether it compiles.
+is_compiling = getattr(
+    getattr(torch, 'compiler', None), 'is_compiling', lambda: False
+)
 
 
 class Memo:
@@ -59,7 +63,7 @@ class Memo:
                 what :func:`summary` says of their content. They are not
                 held, for PyTorch swaps tensors that nobody else holds.
         """
-        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        if is_compiling() or torch.jit.is_tracing():
             return compute()
         key = tuple(map(_mark, (*inputs, *watched)))
         # Before anything is computed: another thread may write meanwhile.
@@ -118,6 +122,6 @@ def _mark(value) -> tuple | int:
         # Tensors of inference mode count no writes.
         version = None if value.is_inference() else value._version
         return id(value), version, value.dtype
-    if isinstance(value, (int, str, torch.dtype, torch.device)):
+    if isinstance(value, (int, float, str, torch.dtype, torch.device)):
         return type(value).__name__, value
     return id(value)

@@ -2,10 +2,12 @@
 
 import copy
 import pickle
+import runpy
 
 import pytest
 import torch
 
+from mmdet_metaanchor.method import memo as memo_module
 from mmdet_metaanchor.method.memo import Memo
 
 
@@ -43,9 +45,20 @@ def test_computed_again_after_a_write(asked):
     assert len(computed) == 2
 
 
-@pytest.mark.parametrize('other', [2, '1', True, torch.float32, object()])
+def test_numbers_are_compared_by_value(asked):
+    square, computed, _ = asked
+    number = torch.tensor(3.0)
+    for one in (1, 1.5):
+        square(number, one)
+        square(number, type(one)(str(one)))
+    assert len(computed) == 2
+
+
+@pytest.mark.parametrize(
+    'other', [2, 1.0, '1', True, torch.float32, object()]
+)
 def test_other_inputs_count(asked, other):
-    """1 and True are equal to Python."""
+    """1, 1.0 and True are equal to Python."""
     square, computed, _ = asked
     number = torch.tensor(3.0)
     for _ in range(2):
@@ -125,3 +138,12 @@ def test_results_of_inference_mode_can_be_trained_with(asked):
         square(number)
     (weight * square(number)).backward()
     assert weight.grad == 9
+
+
+def test_a_pytorch_that_cannot_say_whether_it_compiles(monkeypatch):
+    """As those before 2.3; 2.0 has no ``torch.compiler`` at all."""
+    monkeypatch.delattr(torch.compiler, 'is_compiling')
+    for _ in range(2):
+        kept = runpy.run_path(memo_module.__file__)['Memo']()
+        assert kept(lambda: 2, 1) == 2
+        monkeypatch.delattr(torch, 'compiler', raising=False)
