@@ -48,7 +48,15 @@ def reach(places: Tensor) -> Tensor:
     Returns:
         Tensor: (64,).
     """
-    return (places @ directions(places).T).amax(0)
+    return _along(places).amax(0)
+
+
+def _along(places: Tensor) -> Tensor:
+    """How far points, (n, 2), go in every direction, (n, 64)."""
+    across, up = directions(places).unbind(1)
+    # No product of matrices: autocast and TF32 round those, and a trained
+    # shape would lie beyond the trained ones.
+    return places[:, :1] * across + places[:, 1:] * up
 
 
 def reach_of_box(low: Tensor, high: Tensor) -> Tensor:
@@ -68,7 +76,7 @@ def beyond(codes: Tensor, shape_range: Tensor) -> Tensor:
         Tensor: (A,) distances in log-space, 0 inside of the range.
     """
     places = size_and_ratio(codes)
-    gaps = places @ directions(places).T - shape_range
+    gaps = _along(places) - shape_range
     gaps = gaps.nan_to_num(nan=0.0).amax(1)
     return torch.where(gaps > TOLERANCE, gaps, 0.0)
 

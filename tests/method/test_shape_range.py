@@ -103,3 +103,15 @@ def test_exporters_see_what_is_computed():
         torch.testing.assert_close(
             traced(codes, limits), nearest(codes, limits)
         )
+
+
+def test_autocast_rounds_nothing():
+    # bfloat16 has 8 bits: between 1 and 2 its numbers are 1/128 apart, and
+    # 1.6114 becomes 1.6094, which would put the corners 0.002 beyond the
+    # range that they make.
+    far = 1.6114
+    corners = torch.tensor([[0.0, -far], [0.7, -far], [0.0, far], [0.7, far]])
+    exact = reach(corners)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert torch.equal(reach(corners), exact)
+        assert not beyond(height_and_width(corners), exact).any()
