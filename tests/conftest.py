@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config, ConfigDict
-from mmengine.logging import MMLogger
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
@@ -68,6 +68,9 @@ def _scope_seed_and_log():
         if isinstance(handler, logging.FileHandler):
             logger.removeHandler(handler)
             handler.close()
+    # A head would take the training of the last runner for its own, and
+    # jitter less.
+    MessageHub.get_current_instance().runtime_info.pop('iter', None)
 
 
 @pytest.fixture
