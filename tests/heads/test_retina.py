@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmdet.registry import MODELS, TASK_UTILS
+from mmengine.logging import MessageHub
 from mmengine.runner.checkpoint import get_state_dict, load_state_dict
 from torch.utils.checkpoint import checkpoint
 
@@ -499,6 +500,28 @@ class TestTraining:
         generator.codes = lambda: asked.append(codes()[0]) or codes()
         head.loss_and_predict(feats, data_samples)
         assert not torch.allclose(asked[-1], codes()[0], atol=1e-2)
+
+    def test_jitter_falls_at_the_end_of_a_training(
+        self, build_head, feats, data_samples, monkeypatch
+    ):
+        """By default over the last third of what MMEngine's runner does."""
+        head, asked, moves = build_head(), [], []
+        codes = head.prior_generator.codes
+        at_rest = codes()[0]
+        monkeypatch.setattr(
+            head.prior_generator,
+            'codes',
+            lambda: asked.append(codes()[0]) or codes(),
+        )
+        hub = MessageHub.get_current_instance()
+        for iteration in (0, 9):
+            hub.update_info_dict(dict(iter=iteration, max_iters=10))
+            torch.manual_seed(0)
+            head.loss(feats, data_samples)
+            moves.append(asked[-1] - at_rest)
+        assert moves[0].abs().max() > 0.1
+        # (1 - 9 / 10) / (1 / 3) = 0.3
+        torch.testing.assert_close(moves[1], 0.3 * moves[0], rtol=0, atol=1e-4)
 
     def test_jitter_is_off_in_evaluation(
         self, build_head, feats, data_samples

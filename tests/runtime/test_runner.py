@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from mmdet_metaanchor.method import meta_head
 from mmdet_metaanchor.runtime.command_line import skip_non_finite_steps
 from mmdet_metaanchor.runtime.runner import (
     M_MMAP_THRESHOLD,
@@ -40,6 +41,17 @@ def test_two_trainings_are_equal_to_the_bit(tiny, _as_before):
     )
     for key, value in states[0].items():
         assert torch.equal(value, states[1][key]), key
+
+
+def test_a_head_knows_how_much_of_a_training_is_over(tiny, monkeypatch):
+    """Which decides by how much the jitter falls."""
+    progress, seen = meta_head._progress, []
+    monkeypatch.setattr(
+        meta_head, '_progress', lambda: seen.append(progress()) or seen[-1]
+    )
+    build_runner(tiny).train()
+    # One epoch of 4 images in batches of 2; none and a half is over.
+    assert seen == [0, 0.5]
 
 
 @pytest.mark.parametrize(
