@@ -303,7 +303,7 @@ tables = dict(
         check=['tall', 'clustered'],
     ),
     default=dict(
-        title='The defaults of 0.3: other grids',
+        title='The defaults: other grids',
         columns=['as trained', 'clustered', *list(grids)[1:]],
         rows=[
             [
@@ -324,7 +324,7 @@ tables = dict(
         check=['defaults', '9x9'],
     ),
     default_shifted=_shifted(
-        'The defaults of 0.3: other sizes and ratios',
+        'The defaults: other sizes and ratios',
         'default',
         check=['wide', 'clustered'],
     ),

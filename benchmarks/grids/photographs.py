@@ -37,7 +37,7 @@ settings = dict(
     val_dataloader=dict(num_workers=1),
     test_dataloader=dict(num_workers=1),
 )
-# Version 0.2: the form of the paper, without jitter.
+# The form of the paper, without jitter.
 before = dict(
     box_function='published',
     anchor_function=dict(rank=None),

@@ -15,7 +15,7 @@ class BFloat16OptimWrapper(FiniteOptimWrapper):
     """Autocast to bfloat16, which needs no scaled gradients.
 
     MMEngine's ``AmpOptimWrapper`` does the same, and only on accelerators. A
-    training takes 0.65 of the time on a CPU that has AVX512-BF16.
+    training is faster on a CPU that has AVX512-BF16.
     """
 
     @contextmanager
