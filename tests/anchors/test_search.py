@@ -135,10 +135,12 @@ def test_merged_equals_a_test_of_other_heads(
     merged = scorer.merge(found)
     # A search adds to what is left: these overlap by no more.
     again = scorer.merge([merged])
-    scorer.merge([merged, found[1]])
+    both = scorer.merge([merged, found[1]])
     customize_anchors(model, unite([first, second]))
     assert_as_tested(merged, model)
     assert_as_tested(again, model)
+    if nms_pre != 20:  # of which those that are there twice take two places
+        assert_as_tested(both, model)
 
 
 def test_proposals_are_scored_by_their_recall():
@@ -287,10 +289,15 @@ def test_goes_on_where_it_was_interrupted(done):
 
 
 class TestTrainingAnchors:
-    """A search never ends below them; here a set is worth its first width."""
+    """A search never ends below them; here a set is worth its widest."""
 
     @pytest.fixture
-    def find(self, build_head, tmp_path, monkeypatch):
+    def searched(self):
+        """Images that detections are asked of, one list per time."""
+        return []
+
+    @pytest.fixture
+    def find(self, build_head, tmp_path, monkeypatch, searched):
         class Four(Dataset):
             ann_file, cat_ids = '', []
 
@@ -312,13 +319,15 @@ class TestTrainingAnchors:
                 return Merged(max(map(worth, sets)))
 
         def collect(model, loader, sets, most):
-            return [[np.array([one[0][0][0]])] for one in sets]
+            searched.append(loader.dataset.indices)
+            widest = [max(w for w, _ in one[0]) for one in sets]
+            return [[np.array([w])] for w in widest]
 
         monkeypatch.setattr(search_module, 'Scorer', Width)
         monkeypatch.setattr(search_module, 'collect_detections', collect)
         monkeypatch.setattr(search_module, 'read_truth', lambda path: None)
 
-        def find(start, trained, candidates, **kwargs):
+        def find(start, trained, candidates, held=0, **kwargs):
             head = build_head()
             sets = [
                 [[(side, side)] for _ in head.prior_generator.strides]
@@ -330,8 +339,8 @@ class TestTrainingAnchors:
                 Four(),
                 tmp_path,
                 sets[2:],
-                images=4,
-                held_images=0,
+                images=4 - held,
+                held_images=held,
                 trained=sets[1],
                 **kwargs,
             )
@@ -339,24 +348,35 @@ class TestTrainingAnchors:
             assert read_anchors(tmp_path / 'anchors.json') == [
                 [list(size) for size in level] for level in found.anchors
             ]
-            return sides, found.scores
+            return sides, found.scores, found.held
 
         return find
 
     def test_it_begins_with_the_better_ones(self, find):
         # 30 is kept with 20, the training anchors, and not with 10
-        assert find(10.0, 20.0, [30.0, 15.0]) == ([20, 30], (20, 30))
+        assert find(10.0, 20.0, [30.0, 15.0]) == ([20, 30], (20, 30), None)
 
     def test_it_keeps_a_better_start(self, find):
-        assert find(25.0, 20.0, [30.0]) == ([25, 30], (25, 30))
+        assert find(25.0, 20.0, [30.0]) == ([25, 30], (25, 30), None)
 
     def test_begun_from_nothing_it_ends_with_them(self, find):
         found = find(10.0, 20.0, [5.0, 15.0], from_nothing=True)
-        assert found == ([20], (0, 20))
+        assert found == ([20], (0, 20), None)
 
     def test_begun_from_nothing_it_ends_with_better_ones(self, find):
         found = find(10.0, 20.0, [30.0], from_nothing=True)
-        assert found == ([30], (0, 30))
+        assert found == ([30], (0, 30), None)
+
+    def test_held_images_are_none_of_those_searched_on(self, find, searched):
+        found = find(10.0, 20.0, [30.0, 15.0], held=2)
+        assert sorted(sum(searched, [])) == [0, 1, 2, 3]
+        assert [len(images) for images in searched] == [2, 2]
+        # Of what it began with, and of what it has found.
+        assert found == ([20, 30], (20, 30), (20, 30))
+
+    def test_begun_from_nothing_held_images_have_no_score_before(self, find):
+        found = find(10.0, 20.0, [30.0], held=2, from_nothing=True)
+        assert found == ([30], (0, 30), (0, 30))
 
 
 def test_log_keeps_every_step(tmp_path):
