@@ -1,4 +1,4 @@
-"""Which data sets of a config are checked, there and back."""
+"""Which data sets of a config are checked."""
 
 from collections.abc import Iterator
 
@@ -31,18 +31,6 @@ def use_checked_datasets(cfg: Config) -> None:
         names = [names] if isinstance(names, str) else list(names)
         if PACKAGE not in names:
             cfg.custom_imports = dict(imports, imports=[*names, PACKAGE])
-
-
-def use_stock_datasets(cfg: Config) -> None:
-    """What :func:`use_checked_datasets` has changed becomes stock again.
-
-    Args:
-        cfg (Config): The config, whose data sets are changed.
-    """
-    for dataset in _datasets_of(cfg):
-        if dataset.get('type') == CHECKED:
-            dataset['type'] = 'CocoDataset'
-            dataset.pop('faults', None)
 
 
 def _datasets_of(cfg: Config) -> Iterator[dict]:

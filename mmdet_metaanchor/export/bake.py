@@ -1,17 +1,16 @@
 """Freezing chosen anchors: a stock detector out of a MetaAnchor one."""
 
-import copy
-from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from mmdet.models.task_modules.coders import BaseBBoxCoder
-from mmdet.registry import MODELS, TASK_UTILS
+from mmdet.registry import MODELS
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from ..datasets.dataset_types import use_stock_datasets
+from ..anchors.customize import find_heads
+from ..datasets.dataset_types import PACKAGE
 from ..method.anchor_function import AnchorFunctionGenerator
 from ..method.meta_head import MetaHeadMixin
 from ..method.stock_weights import codes_of_functions, levels_of_functions
@@ -20,9 +19,8 @@ from ..published.coders import (
     DirectLocationBBoxCoder,
 )
 from ..runtime.files import replacing
+from .stock_config import without_us
 from .stock_priors import stock_priors
-
-PACKAGE = 'mmdet_metaanchor'
 
 
 @torch.no_grad()
@@ -56,22 +54,13 @@ def bake_anchors(
         TypeError: The model has no MetaAnchor head.
         ValueError: Stock cannot express it: weights depend on the image, a
             kernel is larger than that of the stock convolution, the codes of
-            the anchors differ between levels, or the coder is one of ours or
-            cannot move centres.
+            the anchors differ between levels, the coder is one of ours or
+            cannot move centres, or the config names something else of ours.
     """
-    heads = {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, MetaHeadMixin)
-    }
-    if not heads:
-        head = getattr(model, 'bbox_head', None)
-        raise TypeError(
-            'only a detector with a MetaAnchor head can be baked, got '
-            f'{type(model).__name__} with a {type(head).__name__}'
-        )
+    names = {module: name for name, module in model.named_modules()}
+    heads = {names[head]: head for head in find_heads(model)}
     state = dict(model.state_dict())
-    stock_cfg = _without_us(cfg, heads.values())
+    stock_cfg = Config(cfg.to_dict())
     frozen = {}
     for prefix, head in heads.items():
         frozen |= _freeze(prefix, head, stock_cfg)
@@ -87,6 +76,8 @@ def bake_anchors(
             for name, value in state.items()
             if not name.startswith(left_behind)
         }
+    modules = [type(head).__module__ for head in heads.values()]
+    stock_cfg = without_us(stock_cfg, modules)
     stock = MODELS.build(stock_cfg.model)
     shapes = {name: value.shape for name, value in stock.state_dict().items()}
     for name, value in frozen.items():
@@ -227,38 +218,3 @@ def _stock_coder(coder: BaseBBoxCoder) -> dict | None:
     if type(coder).__module__.startswith(PACKAGE):
         raise ValueError(f'stock has no {type(coder).__name__} to decode with')
     return None
-
-
-def _without_us(cfg: Config, heads: Iterable[MetaHeadMixin]) -> Config:
-    """A copy that names this package nowhere but in its heads.
-
-    Nor the modules that the heads are of, which import it, too.
-    """
-    cfg = copy.deepcopy(cfg)
-    imports = cfg.get('custom_imports') or {}
-    modules = [type(head).__module__ for head in heads]
-    others = [
-        name
-        for name in imports.get('imports', [])
-        if not name.startswith(PACKAGE) and name not in modules
-    ]
-    if others:
-        cfg.custom_imports.imports = others
-    else:
-        cfg.pop('custom_imports', None)
-    if _names_ours(cfg.model.get('train_cfg')):
-        cfg.model.train_cfg = None  # stock can detect with it, not train
-    use_stock_datasets(cfg)
-    return cfg
-
-
-def _names_ours(cfg) -> bool:
-    """Whether a part of this package is named anywhere in it."""
-    if isinstance(cfg, dict):
-        part = cfg.get('type')
-        if isinstance(part, str):
-            part = TASK_UTILS.get(part)
-        return (
-            part is not None and part.__module__.startswith(PACKAGE)
-        ) or any(_names_ours(value) for value in cfg.values())
-    return isinstance(cfg, list) and any(_names_ours(value) for value in cfg)

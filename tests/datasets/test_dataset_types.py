@@ -1,4 +1,4 @@
-"""The data sets of a config become checked ones, and stock ones again."""
+"""The data sets of a config become checked ones."""
 
 import json
 import runpy
@@ -11,10 +11,7 @@ import pytest
 from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 
-from mmdet_metaanchor.datasets.dataset_types import (
-    use_checked_datasets,
-    use_stock_datasets,
-)
+from mmdet_metaanchor.datasets.dataset_types import use_checked_datasets
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -83,9 +80,6 @@ def test_plain_ones_alone_and_in_wrappers(kind):
     assert types(cfg) == expected
     assert cfg.other.type == kind
     assert cfg.val_dataloader.dataset.faults == 'drop'
-    use_stock_datasets(cfg)
-    assert types(cfg) == types(config())
-    assert 'faults' not in cfg.val_dataloader.dataset
 
 
 def test_a_class_in_the_place_of_a_name():

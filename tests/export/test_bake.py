@@ -9,10 +9,18 @@ from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 
-from mmdet_metaanchor import bake_anchors, customize_anchors
+from mmdet_metaanchor import (
+    AnchorCoverageHook,
+    CheckedCocoDataset,
+    bake_anchors,
+    customize_anchors,
+)
 from mmdet_metaanchor.anchors.customize import find_head, read_generator
 from mmdet_metaanchor.datasets.dataset_types import use_checked_datasets
+from mmdet_metaanchor.export.bake import write_stock
 from mmdet_metaanchor.method.shape_range import reach_of_box
+from mmdet_metaanchor.runtime.command_line import skip_non_finite_steps
+from mmdet_metaanchor.runtime.interruptions import survive_interruptions
 
 STRIDES = (8, 16, 32, 64, 128)
 LISTED = [[(2.5 * s, 4 * s), (6 * s, 3 * s)] for s in STRIDES]
@@ -259,3 +267,90 @@ def test_refuses_stock(load_config):
     cfg = load_config('custom/retinanet_r18-w32_custom.py')
     with pytest.raises(TypeError, match='RetinaHead'):
         bake_anchors(MODELS.build(cfg.model), cfg)
+
+
+READ_WITHOUT_US = """
+import sys
+sys.modules['mmdet_metaanchor'] = None  # importing it fails
+from mmdet.registry import DATASETS, HOOKS, LOOPS, MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from mmengine.registry import OPTIM_WRAPPERS
+register_all_modules()
+cfg = Config.fromfile('stock.py')
+MODELS.build(cfg.model)
+for registry, part in (
+    (DATASETS, cfg.train_dataloader.dataset),
+    (HOOKS, cfg.default_hooks.checkpoint),
+    (HOOKS, cfg.custom_hooks[0]),
+    (LOOPS, cfg.train_cfg),
+    (OPTIM_WRAPPERS, cfg.optim_wrapper),
+):
+    print(registry.get(part.type).__name__)
+"""
+
+
+@pytest.mark.parametrize('by_epoch', [True, False])
+def test_the_config_of_a_training(load_config, tmp_path, by_epoch):
+    """As tools/train.py leaves it, with all that it may name of ours."""
+    cfg = load_config('meta_yolov3/meta-yolov3_r18-w32_digits.py')
+    cfg.custom_imports = dict(imports='mmdet_metaanchor')
+    cfg.custom_hooks = [
+        dict(type='AnchorCoverageHook'),
+        dict(type=AnchorCoverageHook),
+        dict(type='EMAHook'),
+    ]
+    cfg.model.backbone.init_cfg = None
+    cfg.model.bbox_head.loss_conf = dict(
+        type='ObjectnessLoss', noobj_weight=0.3, loss_weight=2.0
+    )
+    if not by_epoch:
+        cfg.train_cfg = dict(by_epoch=False, max_iters=3)
+    use_checked_datasets(cfg)
+    skip_non_finite_steps(cfg)
+    cfg.optim_wrapper.non_finite = 'stop'
+    survive_interruptions(cfg)
+    cfg.val_dataloader.dataset.type = CheckedCocoDataset  # Python style
+    model = MODELS.build(cfg.model).eval()
+    stock_cfg, state = bake_anchors(model, cfg)
+    assert stock_cfg.model.bbox_head.loss_conf == dict(
+        type='CrossEntropyLoss', use_sigmoid=True, loss_weight=2.0
+    )
+    assert stock_cfg.val_dataloader.dataset.type == 'CocoDataset'
+    assert 'non_finite' not in stock_cfg.optim_wrapper
+    assert 'backend_args' not in stock_cfg.default_hooks.checkpoint
+    write_stock(tmp_path / 'stock.pth', stock_cfg, state, {})
+    assert 'metaanchor' not in (tmp_path / 'stock.py').read_text()
+    done = subprocess.run(
+        [sys.executable, '-c', READ_WITHOUT_US],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    loop = 'EpochBasedTrainLoop' if by_epoch else 'IterBasedTrainLoop'
+    assert done.stdout.split()[-5:] == [
+        'CocoDataset', 'CheckpointHook', 'EMAHook', loop, 'OptimWrapper'
+    ]  # fmt: skip
+
+
+def test_other_imports_stay(build):
+    model, cfg = build()
+    cfg.custom_imports = dict(imports=['mmdet_metaanchor.heads', 'json'])
+    assert bake_anchors(model, cfg)[0].custom_imports.imports == ['json']
+
+
+@pytest.mark.parametrize(
+    'kind',
+    [
+        'SeededSampler',
+        'mmdet.SeededSampler',
+        'mmdet_metaanchor.runtime.exact_loops.SeededSampler',
+    ],
+)
+def test_what_is_left_of_us_is_named(build, kind):
+    model, cfg = build()
+    cfg.train_dataloader.sampler = dict(type=kind)
+    said = r"train_dataloader\.sampler\.type='SeededSampler'"
+    with pytest.raises(ValueError, match=said):
+        bake_anchors(model, cfg)

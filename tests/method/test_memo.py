@@ -54,9 +54,7 @@ def test_numbers_are_compared_by_value(asked):
     assert len(computed) == 2
 
 
-@pytest.mark.parametrize(
-    'other', [2, 1.0, '1', True, torch.float32, object()]
-)
+@pytest.mark.parametrize('other', [2, 1.0, '1', True, torch.float32, object()])
 def test_other_inputs_count(asked, other):
     """1, 1.0 and True are equal to Python."""
     square, computed, _ = asked
