@@ -133,19 +133,23 @@ class ExactMixin:
     def __init__(
         self, runner: Runner, dataloader: dict, *args, **kwargs
     ) -> None:
+        # MMEngine adds the rank to the seed where it is to differ, and then
+        # gives samplers none, for all processes have to share one order.
+        differ = runner._randomness_cfg.get('diff_rank_seed', False)
         dataloader = dict(
             dataloader,
             dataset=dict(type='SeededDataset', dataset=dataloader['dataset']),
-            sampler=dict(type='SeededSampler', sampler=dataloader['sampler']),
+            sampler=dict(
+                type='SeededSampler',
+                sampler=dataloader['sampler'],
+                seed=runner.seed - (runner.rank if differ else 0),
+            ),
         )
         super().__init__(runner, dataloader, *args, **kwargs)
-        randomness = runner.cfg.get('randomness') or {}
-        differ = randomness.get('diff_rank_seed', False)
-        self._rank = runner.rank if differ else 0
 
     def run_iter(self, *args) -> None:
         """Seed the model's draws, jitter among them, and train one step."""
-        seed_generators(self.runner.seed, self._iter, self._rank)
+        seed_generators(self.runner.seed, self._iter)
         super().run_iter(*args)
 
 

@@ -4,6 +4,7 @@ import copy
 import pickle
 import random
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from mmengine.runner import Runner
 
 from mmdet_metaanchor.runtime.exact_loops import (
     Draw,
+    ExactMixin,
     SeededDataset,
     SeededSampler,
     seed_generators,
@@ -236,3 +238,25 @@ def test_checkpoints_are_whole_and_never_none(tiny):
         survive_interruptions(tiny)
         hook = tiny.default_hooks.checkpoint
         assert hook == dict(whole, max_keep_ckpts=after)
+
+
+def test_processes_of_other_seeds_share_one_order(training):
+    """MMEngine gives samplers no seed then."""
+
+    class Loop:
+        def __init__(self, runner, dataloader):
+            self.sampler = dataloader['sampler']
+
+    for rank in range(2):
+        runner = SimpleNamespace(
+            seed=3 + rank, rank=rank, _randomness_cfg=dict(diff_rank_seed=True)
+        )
+        loop = type('Exact', (ExactMixin, Loop), {})(
+            runner, dict(dataset=None, sampler=None)
+        )
+        assert loop.sampler['seed'] == 3
+    cfg = training('retinanet')
+    cfg.randomness = dict(seed=3, diff_rank_seed=True)
+    whole, folder = train(cfg, 'whole')
+    resumed, _ = train(cfg, 'resumed', checkpoint=folder / 'iter_1.pth')
+    assert_equal(whole, resumed)
