@@ -1,11 +1,16 @@
-"""A training in a folder of its own: begun, gone on with, never repeated."""
+"""A training in a folder of its own starts, resumes, and is never repeated."""
 
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from mmdet_metaanchor.runtime.checkpoints import last_checkpoint
-from mmdet_metaanchor.runtime.files import go_on_from, read_json, write_json
+from mmdet_metaanchor.runtime.files import (
+    as_json,
+    go_on_from,
+    read_json,
+    write_json,
+)
 
 MEMO = 'training.json'
 
@@ -29,7 +34,8 @@ def train_once(
 
     Returns:
         dict: The memo: ``settings``, the notes, whether it is ``done``, and
-        ``seconds`` of wall time, interrupted trainings included.
+        ``seconds`` of wall time; what was interrupted counts, unless the
+        process was killed.
 
     Raises:
         FileExistsError: ``folder`` holds something else than a training.
@@ -42,14 +48,15 @@ def train_once(
             f'{MEMO}; remove it, or choose another work dir'
         )
     new = dict(notes, done=False, seconds=0.0)
-    memo = new | go_on_from(path, settings)
+    before = go_on_from(path, settings)
+    memo = new | before
     checkpoint = last_checkpoint(folder)
     arguments = ['--work-dir', str(folder)]
     if not checkpoint.is_file():
         memo |= new  # lost, if it was there
     elif memo['done']:
         say(f'done before; to train anew, remove {folder}')
-        return memo
+        return before  # without notes that came later than its training
     else:
         say(f'going on from {checkpoint}')
         arguments += ['--resume', str(checkpoint)]
@@ -65,11 +72,20 @@ def train_once(
     return memo
 
 
-def is_trained(folder: Path) -> bool:
-    """Whether the folder holds a training that has come to its end."""
+def is_trained(folder: Path, settings: dict) -> bool:
+    """Whether the folder holds a training that has come to its end.
+
+    Args:
+        folder (Path): Work dir of the training.
+        settings (dict): What decides the training; one with other settings
+            is another one.
+    """
     path = folder / MEMO
+    if not path.is_file():
+        return False
+    memo = read_json(path)
     return (
-        path.is_file()
-        and read_json(path)['done']
+        memo['done']
+        and memo['settings'] == as_json(settings)
         and last_checkpoint(folder).is_file()
     )

@@ -62,6 +62,10 @@ def repeat_cells(grid: Grid, stated: Jobs, anew: Jobs) -> list[Verdict]:
     tests = {}
     for cell in cells.values():
         tests.setdefault(cell.variant, []).append(cell.test)
+    for variant in list(tests):
+        start = grid.variants[variant].get('start')
+        if start:
+            tests.setdefault(start, [])
     seed = max(grid.seeds) + 1
     runs = {
         variant: Run(variant, seed, tuple(dict.fromkeys(wanted)))

@@ -61,13 +61,23 @@ class Jobs:
         path = self._path(run)
         if not path.is_file():
             return None
-        if renamed(read_json(path)) != read_json(path):
+        content = read_json(path)
+        if renamed(content) != content:
             raise ValueError(
                 f'{path} names modules and configs as they were before 0.2; '
                 f'run python -m benchmarks.migrate {path.parent}'
             )
         record = go_on_from(path, self._settings(run))
+        start = self._start(run)
+        # Records from before it was written have none.
+        if record.get('start_digest') not in (None, self._digest(start)):
+            raise ValueError(
+                f'{path} is of a run that started from {start.variant} with '
+                'other settings; remove it, or choose another folder'
+            )
         for data, before in record.get('annotations', {}).items():
+            if data not in self.grid.data:
+                continue  # nor is there a test on it any more
             now = self.grid.annotations(run.variant, data)
             if any(now[s] not in (None, before[s]) for s in before):
                 raise ValueError(
@@ -89,7 +99,7 @@ class Jobs:
 
     def is_trained(self, run: Run) -> bool:
         """Whether the training of a run has ended, and its files are here."""
-        return is_trained(self.work_dir / run.name)
+        return is_trained(self.work_dir / run.name, self._settings(run))
 
     def trained(self, run: Run) -> tuple[Path, Path]:
         """Config and checkpoint of a run whose training has ended."""
@@ -163,20 +173,29 @@ class Jobs:
         for run in waiting:
             start = self._start(run)
             waves[start is not None].append(run)
-            if start is None or is_trained(start):
+            if start is None or self.is_trained(start):
                 continue
             if start.name not in [other.name for other in waiting]:
+                advice = f'add {start.variant} to --only'
+                if self._path(start).is_file():
+                    advice = (
+                        'copy that folder here, or remove '
+                        f'{self._path(start)} to train it anew'
+                    )
                 raise ValueError(
-                    f'{run} starts from {start}, where no training is; copy '
-                    f'that folder here, or remove {start.name}.json from '
-                    f'{self.results} to train it anew'
+                    f'{run} starts from {self.work_dir / start.name}, where '
+                    f'no training has ended; {advice}'
                 )
         return waves
 
-    def _start(self, run: Run) -> Path | None:
-        """Folder of the training that a run starts from, if it does."""
+    def _start(self, run: Run) -> Run | None:
+        """The run whose checkpoint a run starts from, if it does."""
         start = self.grid.variants[run.variant].get('start')
-        return self.work_dir / f'{start}_seed{run.seed}' if start else None
+        return Run(start, run.seed, ()) if start else None
+
+    def _digest(self, start: Run | None) -> str | None:
+        """Digest of the settings of the run that another starts from."""
+        return start and self._settings(start)['digest']
 
     def _settings(self, run: Run) -> dict:
         return dict(self.grid.settings(run.variant), gpus=self.gpus)
@@ -216,7 +235,7 @@ class Jobs:
         folder = self.work_dir / run.name
         trains = self.grid.variants[run.variant].get('trained', True)
         start = self._start(run)
-        if trains and self._path(run).is_file() and not is_trained(folder):
+        if trains and self._path(run).is_file() and not self.is_trained(run):
             raise ValueError(
                 f'{self._path(run)} lacks tests that the tables ask for, and '
                 f'what was trained is not in {folder}; copy that folder '
@@ -224,7 +243,12 @@ class Jobs:
             )
         begin = {}
         if start is not None:
-            begin = dict(load_from=str(last_checkpoint(start)))
+            if not self.is_trained(start):  # it has failed just now
+                raise ValueError(
+                    f'{self.work_dir / start.name} has not been trained to '
+                    'its end'
+                )
+            begin = dict(load_from=str(self.trained(start)[1]))
         config = self._config(run)
         config.parent.mkdir(exist_ok=True)
         config.write_text(
@@ -246,15 +270,17 @@ class Jobs:
         processes.call(
             [sys.executable, '-m', f'{__package__}.evaluate']
             + [str(self.grid.path), json.dumps(run), str(config)]
-            + [str(last_checkpoint(folder if trains else start)), str(out)],
+            + [str(self.trained(run if trains else start)[1]), str(out)],
             {},  # every test has its own
             folder / 'test.log',
             follow,
         )
+        tested_on = _describe_here(processes)
         record = dict(
             variant=run.variant,
             seed=run.seed,
             settings=self._settings(run),
+            start_digest=self._digest(start),
             annotations=self._annotations(run),
             tests={
                 name: dict(result, definition=self.grid.definition(test))
@@ -266,10 +292,9 @@ class Jobs:
                 training=round(training['seconds'], 1),
                 tests=round(time.monotonic() - trained, 1),
             ),
-            side_by_side=processes.number,
-            machine=describe_machine(),
-            versions=describe_versions(),
-            commit=describe_commit(),
+            # Of the training, where its memo says it.
+            **{key: training.get(key, tested_on[key]) for key in tested_on},
+            tested_on=tested_on,
         )
         self.results.mkdir(parents=True, exist_ok=True)
         write_json(self._path(run), record)
@@ -299,7 +324,18 @@ class Jobs:
                 follow,
             )
 
-        return train_once(folder, self._settings(run), train, follow)
+        notes = _describe_here(processes)
+        return train_once(folder, self._settings(run), train, follow, **notes)
+
+
+def _describe_here(processes: Processes) -> dict:
+    """What a training or its tests run on, for the record."""
+    return dict(
+        side_by_side=processes.number,
+        machine=describe_machine(),
+        versions=describe_versions(),
+        commit=describe_commit(),
+    )
 
 
 def is_whole(run: Run, record: dict) -> bool:

@@ -52,7 +52,7 @@ def test_a_training_leaves_a_memo(trainer):
 
 def test_what_is_done_is_not_repeated(trainer):
     first = trainer.once()
-    assert is_trained(trainer.folder)
+    assert is_trained(trainer.folder, {})
     assert trainer.once() == first
     assert len(trainer.calls) == 1
     assert trainer.said == [
@@ -60,11 +60,19 @@ def test_what_is_done_is_not_repeated(trainer):
     ]
 
 
+def test_notes_of_today_are_not_given_to_what_was_trained_before(trainer):
+    memo = trainer.once()
+    path = trainer.folder / 'training.json'
+    del memo['note']
+    path.write_text(json.dumps(memo))
+    assert trainer.once() == memo
+
+
 def test_what_was_interrupted_goes_on(trainer):
     trainer.epochs = 2
     with pytest.raises(RuntimeError, match='interrupted'):
         trainer.once()
-    assert not is_trained(trainer.folder)
+    assert not is_trained(trainer.folder, {})
     trainer.epochs = 4
     assert trainer.once()['seconds'] == 10 + 10
     checkpoint = str(trainer.folder / 'epoch_2.pth')
@@ -76,7 +84,7 @@ def test_what_is_lost_is_begun_anew(trainer):
     """Its seconds are not those of the new one, nor is it done at once."""
     trainer.once()
     (trainer.folder / 'epoch_4.pth').unlink()
-    assert not is_trained(trainer.folder)
+    assert not is_trained(trainer.folder, {})
     trainer.epochs = 2
     with pytest.raises(RuntimeError):
         trainer.once()
@@ -90,6 +98,8 @@ def test_other_settings_are_refused(trainer):
     with pytest.raises(ValueError, match=r'other settings \(lr\)'):
         trainer.once(lr=2)
     assert len(trainer.calls) == 1
+    assert is_trained(trainer.folder, dict(lr=1))
+    assert not is_trained(trainer.folder, dict(lr=2))
 
 
 def test_a_foreign_folder_is_refused(trainer):

@@ -250,6 +250,31 @@ def test_trainings_know_their_data_and_tests_find_their_own(
     assert testing == {}
 
 
+def test_a_record_says_what_was_trained_on_and_tested_on(
+    make_jobs, trainer, monkeypatch
+):
+    jobs = make_jobs()
+    run = jobs.grid.runs()[0]
+    jobs.run([run])
+    monkeypatch.setattr('benchmarks.quality.jobs.describe_commit', lambda: 'b')
+    more = make_jobs(GRID.replace("'r', 'a', [", "'r', ['a', 'far'], ["))
+    before = json.loads(Path('results/a_seed0.json').read_text())
+    more.run(more.grid.runs()[:1])
+    record = json.loads(Path('results/a_seed0.json').read_text())
+    assert record['commit'] == before['commit'] != 'b'
+    assert record['tested_on']['commit'] == 'b'
+
+
+def test_data_that_the_grid_has_dropped(make_jobs, trainer):
+    jobs = make_jobs()
+    jobs.run(jobs.grid.runs())
+    fewer = make_jobs(
+        GRID.replace(', far=dict()', '').replace("'far', 'one'", "'near'")
+    )
+    (run, *_) = fewer.grid.runs()
+    assert list(fewer.read(run)['tests']) == ['near, trained']
+
+
 def test_several_gpus_are_those_of_dist_train(make_jobs, trainer):
     jobs = make_jobs(gpus=8)
     jobs.run(jobs.grid.runs()[:1])
@@ -334,9 +359,64 @@ class TestStarts:
         Path('work').rename('lost')
         again = make_jobs(self.TEXT)
         with pytest.raises(
-            ValueError, match='b, seed 0 starts from .*a_seed0'
+            ValueError, match='b, seed 0 starts from .*or remove .*a_seed0'
         ):
             again.run(again.grid.runs())
+
+    def test_a_start_that_was_not_chosen(self, make_jobs, trainer):
+        jobs = make_jobs(self.TEXT)
+        chosen = [run for run in jobs.grid.runs() if run.variant == 'b']
+        with pytest.raises(ValueError, match='add a to --only'):
+            jobs.run(chosen)
+
+    def test_a_start_that_failed(self, make_jobs, trainer, monkeypatch):
+        """It left a checkpoint, which is not that of its end."""
+        call = trainer.call
+
+        def interrupt_one(command, env, log, follow):
+            trainer.interrupt = 'a_seed0' in ' '.join(command)
+            call(command, env, log, follow)
+
+        monkeypatch.setattr(trainer, 'call', interrupt_one)
+        jobs = make_jobs(self.TEXT)
+        failures = jobs.run(jobs.grid.runs())
+        assert failures[0] == 'a, seed 0: interrupted'
+        for variant, failure in zip('bc', failures[1:], strict=True):
+            assert failure.startswith(f'{variant}, seed 0: ')
+            assert failure.endswith('has not been trained to its end')
+
+    def test_a_start_with_other_settings(self, make_jobs, trainer):
+        """The settings of the runs that start from it are as they were."""
+        jobs = make_jobs(self.TEXT)
+        runs = jobs.grid.runs()
+        jobs.run(runs)
+        changed = make_jobs(
+            self.TEXT.replace(
+                "a=dict(detector='meta', data='near')",
+                "a=dict(detector='meta', data='near',"
+                ' settings=dict(model=dict(size=3)))',
+            )
+        )
+        assert not changed.is_trained(runs[0])
+        with pytest.raises(ValueError, match='started from a with other'):
+            changed.read(runs[2])
+        path = Path('results/b_seed0.json')
+        record = json.loads(path.read_text())
+        del record['start_digest']  # as in earlier ones
+        path.write_text(json.dumps(record))
+        assert changed.is_done(runs[2])
+
+    def test_the_check_trains_them(self, make_jobs, trainer):
+        jobs = make_jobs(self.TEXT.replace("'r', 'y'", "'r', 'x'"))
+        jobs.run(jobs.grid.runs())
+        anew = make_jobs(
+            self.TEXT.replace("'r', 'y'", "'r', 'x'"), results='anew'
+        )
+        repeat_cells(jobs.grid, jobs, anew)
+        assert sorted(path.name for path in Path('anew').glob('*.json')) == [
+            'a_seed2.json',
+            'b_seed2.json',
+        ]
 
     @pytest.mark.parametrize(
         ('old', 'new', 'message'),
