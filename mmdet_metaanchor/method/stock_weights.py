@@ -93,6 +93,8 @@ def adopt_stock(head: nn.Module, state_dict: dict, prefix: str) -> None:
     functions = head.anchor_functions()
     if any(f'{prefix}{name}.weight' not in state_dict for name in functions):
         return
+    # At once: what the functions make of codes depends on it, see `box_map`.
+    head.shape_range.copy_(head.range_of_priors(jitter=False))
     worst = 0.0
     for name, codes in codes_of_functions(head).items():
         part = functions[name]
@@ -116,7 +118,7 @@ def adopt_stock(head: nn.Module, state_dict: dict, prefix: str) -> None:
             state_dict[f'{prefix}{name}.{key}'] = value
     state_dict[f'{prefix}standard_boxes'] = head.standard_boxes.clone()
     state_dict[f'{prefix}box_form'] = head.box_form.clone()
-    state_dict[f'{prefix}shape_range'] = head.range_of_priors(jitter=False)
+    state_dict[f'{prefix}shape_range'] = head.shape_range.clone()
     sizes = ', '.join(
         f'({w:.1f}, {h:.1f})'
         for w, h in head.prior_generator.base_shapes[0].tolist()

@@ -115,6 +115,19 @@ def test_the_trained_range_is_that_of_the_anchors():
     )
 
 
+@torch.no_grad()
+def test_after_a_state_of_other_shapes(feats):
+    """A head in eval mode takes priors for those of its trained range."""
+    stock, head = stock_head(), meta_head()
+    other = meta_head(dict(scales_per_octave=1, ratios=[1.0]))
+    other._note_shapes()
+    load_state_dict(head, other.state_dict(), strict=True)
+    head(feats)
+    load_state_dict(head, stock.state_dict(), strict=True)
+    for a, b in zip(head(feats)[1], stock(feats)[1], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
 def test_twice_is_the_same(feats):
     """Whatever the parameters were: nothing is left to chance."""
     state = stock_head().state_dict()
