@@ -444,36 +444,40 @@ class TestTraining:
         total.backward()
         assert total.isfinite()
 
-    def test_forward_and_targets_see_one_draw(
-        self, build_head, feats, data_samples, monkeypatch
+    @pytest.mark.parametrize(
+        'method, number', [('loss', 1), ('loss_and_predict', 2)]
+    )
+    def test_forward_targets_and_boxes_see_one_draw(
+        self, build_head, feats, data_samples, monkeypatch, method, number
     ):
         head = build_head()
-        seen = []
+        asked, grids = [], []
         codes, grid = (
             head.prior_generator.codes,
             head.prior_generator.grid_priors,
         )
 
         def spy_codes():
-            seen.append(codes())
-            return seen[-1]
+            asked.append(codes()[0])
+            return codes()
 
         def spy_grid(*args, **kwargs):
             boxes = grid(*args, **kwargs)[0][:9]
             box = torch.tensor(head.prior_generator.standard_box)
             sides = (boxes[:, 2:] - boxes[:, :2]).flip(1)
-            seen.append([(sides / box).log()])
+            grids.append((sides / box).log())
             return grid(*args, **kwargs)
 
         at_rest = codes()[0]
         monkeypatch.setattr(head.prior_generator, 'codes', spy_codes)
         monkeypatch.setattr(head.prior_generator, 'grid_priors', spy_grid)
-        # MMDetection's loss asks for the codes in forward, and for the grid
-        # when it makes the targets.
-        head.loss(feats, data_samples)
-        forward, targets = seen[-2][0], seen[-1][0]
-        assert torch.allclose(forward, targets, atol=1e-4)
-        assert not torch.allclose(forward, at_rest, atol=1e-2)
+        # MMDetection asks for the codes in forward, and for the grid when it
+        # makes the targets, and again when it predicts.
+        getattr(head, method)(feats, data_samples)
+        assert len(grids) == number
+        for seen in grids:
+            assert torch.allclose(asked[-1], seen, atol=1e-4)
+            assert not torch.allclose(seen, at_rest, atol=1e-2)
         assert torch.equal(
             head.prior_generator.base_anchors[0],
             grid([(1, 1)] * 3, device='cpu')[0],
@@ -489,17 +493,6 @@ class TestTraining:
         again = gradients(head, feats, data_samples)
         for name, gradient in plain.items():
             torch.testing.assert_close(again[name], gradient)
-
-    def test_loss_and_predict_sees_one_draw(
-        self, build_head, feats, data_samples
-    ):
-        head = build_head()
-        asked = []
-        generator = head.prior_generator
-        codes = generator.codes
-        generator.codes = lambda: asked.append(codes()[0]) or codes()
-        head.loss_and_predict(feats, data_samples)
-        assert not torch.allclose(asked[-1], codes()[0], atol=1e-2)
 
     def test_jitter_falls_at_the_end_of_a_training(
         self, build_head, feats, data_samples, monkeypatch
