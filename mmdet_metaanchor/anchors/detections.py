@@ -226,9 +226,10 @@ def suppress(
         with_nms=True,
         img_meta={},
     )
-    # What heads drop: an RPN its levels, a head with objectness this, which
-    # the scores are by now multiplied by.
-    kept = found[result.pop('places')]
+    # What heads drop: an RPN its levels, and all fields where nothing is
+    # left; a head with objectness this, which the scores are by now
+    # multiplied by.
+    kept = found[result.pop('places', every.places[:0])]
     result.level_ids = kept.level_ids
     if 'score_factors' in kept:
         result.score_factors = torch.ones_like(kept.score_factors)

@@ -2,9 +2,15 @@
 
 import pytest
 import torch
+from mmdet.registry import MODELS
 from mmengine.structures import InstanceData
 
-from mmdet_metaanchor.anchors.detections import _kept, cut_levels
+from mmdet_metaanchor.anchors.customize import find_head
+from mmdet_metaanchor.anchors.detections import (
+    _kept,
+    cut_levels,
+    suppress,
+)
 
 
 def test_nothing_is_kept_of_what_was_cut_off():
@@ -31,3 +37,36 @@ def test_the_surest_of_every_level_are_left():
     assert len(cut_levels(found, 0)) == 0
     for most in (-1, 3, 99):
         assert len(cut_levels(found, most)) == 5
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'digits/meta-retinanet',
+        'meta_ssd/meta-ssd',
+        'meta_yolov3/meta-yolov3',
+        'meta_faster_rcnn/meta-rpn',
+    ],
+)
+@pytest.mark.parametrize('number', [0, 2])
+def test_nothing_is_left(load_config, name, number):
+    """Of nothing, as a search may begin, and of boxes without an area."""
+    head = find_head(
+        MODELS.build(load_config(f'{name}_r18-w32_digits.py').model)
+    )
+    head.test_cfg.min_bbox_size = 0
+    none = InstanceData(
+        bboxes=torch.zeros(number, 4),
+        scores=torch.full((number,), 0.9),
+        labels=torch.zeros(number, dtype=torch.long),
+        level_ids=torch.zeros(number, dtype=torch.long),
+        metainfo=dict(img_id=7),
+    )
+    if head.__class__.__name__ == 'MetaYOLOV3Head':
+        none.score_factors = torch.ones(number)
+    left = none
+    for _ in range(2):
+        left = suppress(head, [left, none])
+        assert left.img_id == 7
+        assert sorted(left.keys()) == sorted(none.keys())
+        assert len(left) == 0
