@@ -20,12 +20,13 @@ MARKERS = 'osD^vPX'
 STEP = 0.16  # inches between the columns of a row
 
 
-def draw_table(path: Path, table: dict) -> None:
+def draw_table(path: Path, table: dict, metric: str = 'mAP') -> None:
     """Rows from top to bottom, a colour per column.
 
     Args:
         path (Path): The PNG file.
         table (dict): One of those of :func:`.figures.tabulate`.
+        metric (str): What its cells are of, for the axis.
     """
     columns = table['columns']
     rows = {name: row for name, row in table['rows'].items() if any(row)}
@@ -52,7 +53,9 @@ def draw_table(path: Path, table: dict) -> None:
         )
     axes.set_yticks(places, list(rows))
     axes.invert_yaxis()
-    axes.set(xlabel='mAP on val (%); dots: seeds; bars: standard deviation')
+    axes.set(
+        xlabel=f'{metric} on val (%); dots: seeds; bars: standard deviation'
+    )
     axes.set_title(table['title'])
     axes.tick_params(axis='y', length=0)
     axes.grid(axis='x', alpha=0.3)
@@ -62,12 +65,13 @@ def draw_table(path: Path, table: dict) -> None:
     save(figure, path)
 
 
-def draw_lines(path: Path, table: dict) -> None:
+def draw_lines(path: Path, table: dict, metric: str = 'mAP') -> None:
     """A line per row, over the columns, with the spread as bars.
 
     Args:
         path (Path): The PNG file.
         table (dict): As for :func:`draw_table`.
+        metric (str): The same.
     """
     figure = Figure(figsize=(9, 4.5), layout='constrained')
     axes = figure.subplots()
@@ -84,7 +88,7 @@ def draw_lines(path: Path, table: dict) -> None:
             label=name,
         )
     axes.set_xticks(range(len(table['columns'])), table['columns'])
-    axes.set(ylabel='mAP on val (%); bars: standard deviation')
+    axes.set(ylabel=f'{metric} on val (%); bars: standard deviation')
     axes.set_ylim(bottom=0)
     axes.set_title(table['title'])
     axes.grid(alpha=0.3)

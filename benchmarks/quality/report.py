@@ -5,6 +5,7 @@ from pathlib import Path
 from benchmarks import tables
 from mmdet_metaanchor.runtime.files import replacing, write_json
 
+from ..metrics import METRICS
 from .figures import tabulate
 from .grid import Grid
 from .jobs import Jobs, is_whole
@@ -68,7 +69,7 @@ def write_report(grid: Grid, jobs: Jobs, out_dir: Path) -> Path:
         if any(map(any, table['rows'].values())):
             as_lines = grid.tables[name].get('lines')
             draw = draw_lines if as_lines else draw_table
-            draw(out_dir / f'{name}.png', table)
+            draw(out_dir / f'{name}.png', table, _metric(grid, name))
             lines.append(f'![{table["title"]}]({name}.png)\n')
     for name in draw_pictures(grid, jobs, out_dir):
         title = name.removesuffix('.png')
@@ -100,6 +101,13 @@ def cells(table: dict, seeds: int) -> list[list[str]]:
             for label, entries in table['rows'].items()
         ),
     ]
+
+
+def _metric(grid: Grid, table: str) -> str:
+    """Metrics of a table's cells."""
+    rows = grid.rows(table).values()
+    names = [cell.metric for row in rows for cell in row if cell]
+    return ', '.join(METRICS.get(name, name) for name in dict.fromkeys(names))
 
 
 def _cell(entry: dict | None, seeds: int) -> str:
