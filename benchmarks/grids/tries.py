@@ -109,6 +109,12 @@ variants = dict(
         'even-half': _of(
             'meta-3x3', dict(type='EvenRetinaHead', pace=0.5), ablations
         ),
+        'even-slow': _of(
+            'meta-3x3',
+            dict(type='EvenRetinaHead'),
+            ablations,
+            dict(code_layer=0.1, basis_layer=0.1),
+        ),
         'even-digits': dict(detector='digits', data='digits', settings=even),
         'even-steel': dict(
             detector='meta',
@@ -156,6 +162,7 @@ tables = dict.fromkeys(_base_.tables) | dict(
                 'MetaAnchor, last layers at twice the rate': 'double',
                 'MetaAnchor, U three times as large': 'strong',
                 'MetaAnchor, anchors part as fast as stock': 'even',
+                'the same, U and W11 at a tenth of the rate': 'even-slow',
                 'MetaAnchor, anchors part at half of that': 'even-half',
                 'stock, last layers at four times the rate': 'stock-four',
                 'stock, wide anchors': 'stock-wide',
