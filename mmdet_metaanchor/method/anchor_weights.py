@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
+from mmengine.dist import is_distributed
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -252,13 +253,17 @@ class AnchorWeights(BaseModule):
         Both are of checkpoints of before 0.3.
 
         Raises:
-            ValueError: W2 is of another rank, which MMEngine would only log.
+            ValueError: W2 is of another rank, which MMEngine would only log;
+                or a full one is to be trained by several processes with a
+                config of another.
         """
         held = state_dict.get(f'{prefix}residual_layer.weight')
         if held is not None:
             full = f'{prefix}basis_layer.weight' not in state_dict
             rank = None if full else held.shape[1]
-            if full and self.rank is not None:
+            # DDP has laid out the gradients by now, where it is to train.
+            fixed = self.training and is_distributed()
+            if full and self.rank is not None and not fixed:
                 print_log(
                     f'The rank of the config, {self.rank}, gives way to the '
                     'full W2 of the checkpoint.',

@@ -263,8 +263,9 @@ def load_strictly(runner: Runner, checkpoint: str) -> None:
     """
     content = read_checkpoint(checkpoint)
     with fitting(checkpoint, runner.model):
+        # As for the test: what is to be trained takes less, see AnchorWeights.
         load_state_dict(
-            runner.model,
+            runner.model.eval(),
             content['state_dict'],
             strict=True,
             logger=runner.logger,

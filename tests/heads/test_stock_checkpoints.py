@@ -9,6 +9,7 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.hub import get_config
 from mmengine.runner.checkpoint import load_state_dict
+from torch.nn.parallel import DistributedDataParallel
 
 from mmdet_metaanchor import bake_anchors, customize_anchors
 
@@ -297,3 +298,21 @@ class TestRanks:
         head = meta_head(anchor_function=dict(rank=config))
         with pytest.raises(ValueError, match=message):
             load_state_dict(head, other.state_dict(), strict=False)
+
+    def test_a_full_one_under_ddp(self, feats):
+        """It has wrapped the parameters, whose shapes are final then."""
+        full = meta_head(anchor_function=dict(rank=None)).state_dict()
+        torch.distributed.init_process_group(
+            'gloo', store=torch.distributed.HashStore(), rank=0, world_size=1
+        )
+        try:
+            head = meta_head().train()
+            with pytest.raises(ValueError, match=r'says 8: set .*rank=None'):
+                load_state_dict(head, full, strict=True)
+            load_state_dict(head.eval(), full, strict=True)  # to detect
+            head = meta_head(anchor_function=dict(rank=None)).train()
+            model = DistributedDataParallel(head)
+            load_state_dict(head, full, strict=True)
+            sum(out.sum() for outs in model(feats) for out in outs).backward()
+        finally:
+            torch.distributed.destroy_process_group()
