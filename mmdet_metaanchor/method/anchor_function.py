@@ -144,12 +144,6 @@ class AnchorFunctionGenerator(AnchorWeights):
             list[Tensor]: (N, A * out_channels, H, W), one per level: all
             outputs of the first prior, then all of the second, and so on.
         """
-        if len(feats) != len(codes):
-            raise ValueError(
-                f'got features of {len(feats)} levels and priors of '
-                f'{len(codes)}; the prior generator must have one stride for '
-                'every level of the neck'
-            )
         if not isinstance(feats[0], Basis):
             feats = self.prepare(feats, [len(code) for code in codes])
         if isinstance(feats[0], Basis):

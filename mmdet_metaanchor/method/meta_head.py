@@ -336,9 +336,18 @@ class MetaHeadMixin(LevelOutputs):
             RetinaNet ``cls_scores``, (N, A * C, H, W) logits, and
             ``bbox_preds``, (N, A * 4, H, W) encoded deltas, one tensor per
             level, ordered by prior.
+
+        Raises:
+            ValueError: The features are of another number of levels.
         """
         if codes is None:
             codes = self.prior_generator.codes()
+        if len(x) != len(codes):
+            raise ValueError(
+                f'got features of {len(x)} levels and priors of {len(codes)}; '
+                'the prior generator must have one stride for every level of '
+                'the neck'
+            )
         return self.last_layers(self.towers(x), codes)
 
     def loss(self, *args, **kwargs) -> dict:

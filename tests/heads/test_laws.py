@@ -288,3 +288,9 @@ def test_the_head_of_the_page_trains(atss_config, data_samples):
         hidden = 'code_layer' in name or 'basis_layer' in name
         learns = param.grad is not None and bool((param.grad != 0).any())
         assert learns == (not hidden and 'scales' not in name), name
+
+
+@every_head
+def test_wrong_number_of_feature_levels(name):
+    with pytest.raises(ValueError, match='2 levels and priors of 3'):
+        build(name)(features(name)[:2])

@@ -734,11 +734,6 @@ def test_set_prior_generator_checks_strides(build_head):
         build_head().set_prior_generator(other)
 
 
-def test_wrong_number_of_feature_levels(build_head, feats):
-    with pytest.raises(ValueError, match='2 levels and priors of 3'):
-        build_head()(feats[:2])
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 def test_gpu(build_head, feats, data_samples):
     head = build_head().cuda()

@@ -316,9 +316,10 @@ def test_levels_of_equal_codes_are_generated_once(monkeypatch):
         )
 
 
-def test_levels_must_match():
-    with pytest.raises(ValueError, match='1 levels and priors of 2'):
-        build()([torch.randn(1, IN, 4, 4)], [torch.randn(1, 2)] * 2)
+@pytest.mark.parametrize('form', ['cheaper', 'weights', 'mixture'])
+def test_levels_must_match(form):
+    with pytest.raises(ValueError, match='zip'):
+        build(form=form)([torch.randn(1, IN, 4, 4)], [torch.randn(1, 2)] * 2)
 
 
 def maps_of_boxes(codes):
