@@ -19,6 +19,9 @@ def read_metrics(metrics: dict) -> dict:
     CocoMetric gives none at all for a model that detects nothing. Of
     proposals (``metric='proposal'``) it is their average recall, as
     ``AR@100``.
+
+    Raises:
+        ValueError: Some are missing, as of another evaluator.
     """
     recall = {
         name.removeprefix('coco/'): float(value)
@@ -27,5 +30,13 @@ def read_metrics(metrics: dict) -> dict:
     }
     if recall:
         return recall
-    found = {name: metrics.get(f'coco/bbox_{name}') for name in METRICS}
-    return dict.fromkeys(METRICS, 0.0) if None in found.values() else found
+    if not metrics:
+        return dict.fromkeys(METRICS, 0.0)
+    names = {name: f'coco/bbox_{name}' for name in METRICS}
+    missing = [key for key in names.values() if key not in metrics]
+    if missing:
+        raise ValueError(
+            f'the evaluator gives no {", ".join(missing)}, but '
+            f'{", ".join(metrics)}'
+        )
+    return {name: metrics[key] for name, key in names.items()}

@@ -2,6 +2,7 @@
 
 import re
 
+from ..metrics import METRICS, RECALL
 from .runs import CHOSEN
 
 
@@ -91,6 +92,12 @@ def _check_cell(grid, cell) -> None:
     known(grid, 'data', cell.test.data, cell.variant)
     if cell.test.anchors not in CHOSEN:
         known(grid, 'anchors', cell.test.anchors, cell.variant)
+    if cell.metric not in METRICS and not cell.metric.startswith(RECALL):
+        raise ValueError(
+            f'a table of {grid.path} asks for {cell.metric!r} of '
+            f'{cell.variant}; metrics are {", ".join(METRICS)}, and of '
+            f'proposals {RECALL} and their number'
+        )
 
 
 def _has(grid, entry: dict, keys: tuple[str, ...], owner: str) -> None:

@@ -131,6 +131,8 @@ def test_a_cell_may_name_its_metric(make_grid):
         ("['b', 'far', 'one']", "['b', 'far', 'two']", "'two'.*anchors.*one"),
         ("['r', 'a', 'b']", "['r', 'a', 'c']", "'c'.*variants.*unused"),
         ("['r', 'a', 'b']", "['r', 'a']", "'r' of table first has 1 cells"),
+        ("['b', 'far', 'one']", "['b', 'far', 'one', 'mAP50']",
+         "asks for 'mAP50' of b; metrics are .*mAP_50"),
         ("['s', None", "['r', None", 'two rows of table first'),
         ("check=['r', 'y']", "check=['r', 'z']", 'no cell .*z.* to check'),
         ("check=['r', 'y']", "check=['s', 'x']", 'no cell .*s.* to check'),
