@@ -62,7 +62,8 @@ def parse_args() -> argparse.Namespace:
         '--check',
         action='store_true',
         help='train anew, with another seed, one cell of every table, and '
-        'say whether it falls where the stated runs let expect it',
+        'say whether the result lies in the range that the recorded runs '
+        'predict',
     )
     what.add_argument(
         '--report',
@@ -78,9 +79,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     # To be ended, or to lose the terminal, is to be interrupted: the
-    # trainings have to end, too.
+    # trainings have to end, too. What nohup ignores stays so.
     for name in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, signal.default_int_handler)
+        if signal.getsignal(name) != signal.SIG_IGN:
+            signal.signal(name, signal.default_int_handler)
     with one_line_errors():
         if args.jobs < 1 or args.gpus < 1 or min(args.jobs, args.gpus) > 1:
             raise ValueError(
@@ -149,19 +151,14 @@ def choose_runs(grid: Grid, patterns: Sequence[str]) -> list[Run]:
     """Runs whose variants match, in the order of the patterns.
 
     Raises:
-        ValueError: There are none.
+        ValueError: A pattern has none.
     """
-    every = grid.runs()
-    runs = [
-        run
-        for pattern in patterns
-        for run in every
-        if fnmatch(run.variant, pattern)
-    ]
-    if not runs:
-        raise ValueError(
-            f'no variant of {grid.path} matches {" ".join(patterns)}'
-        )
+    every, runs = grid.runs(), []
+    for pattern in patterns:
+        chosen = [run for run in every if fnmatch(run.variant, pattern)]
+        if not chosen:
+            raise ValueError(f'no variant of {grid.path} matches {pattern}')
+        runs += chosen
     return list(dict.fromkeys(runs))
 
 

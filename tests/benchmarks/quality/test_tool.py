@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.quality.__main__ import choose_runs
+from benchmarks.quality.__main__ import choose_runs, main
 from benchmarks.quality.grid import Grid
 
 ROOT = Path(__file__).resolve().parents[3]
+SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 TOOL = [sys.executable, '-m', 'benchmarks.quality']
 # Two epochs of two iterations, and twelve of MetaAnchor: long enough to be
 # interrupted.
@@ -256,6 +257,22 @@ def test_only_says_the_order(site, monkeypatch):
         ('stock', 0),
         ('stock', 1),
     ]
+    with pytest.raises(ValueError, match=r'grid.py matches x\*'):
+        choose_runs(Grid('grid.py'), ['meta', 'x*'])
+
+
+def test_a_lost_terminal_stays_ignored_under_nohup(monkeypatch):
+    monkeypatch.setattr(sys, 'argv', ['quality', 'no-grid.py'])
+    handlers = {name: signal.getsignal(name) for name in SIGNALS}
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        with pytest.raises(SystemExit, match='no-grid.py'):
+            main()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) == signal.default_int_handler
+    finally:
+        for name, handler in handlers.items():
+            signal.signal(name, handler)
 
 
 def test_the_check_repeats_a_cell(site, outcome):
