@@ -44,7 +44,7 @@ def repeat_cells(grid: Grid, stated: Jobs, anew: Jobs) -> list[Verdict]:
         anew (Jobs): Where to put the new ones.
 
     Returns:
-        list[Verdict]: One a table.
+        list[Verdict]: One per table.
 
     Raises:
         ValueError: A cell has no spread, because fewer than two of its runs
@@ -99,8 +99,8 @@ def _values(cell: Cell, jobs: Jobs) -> list[float]:
 def print_verdicts(verdicts: list[Verdict]) -> None:
     """Print what was stated, the range, and what came out.
 
-    Also, how often a range is missed by chance, as if each were of a
-    training of its own.
+    Also, how often at least one range is missed by chance, if the trainings
+    were independent.
     """
     rows = [['table', 'row', 'column', 'stated', 'range', 'now', '']]
     for verdict in verdicts:
