@@ -93,8 +93,5 @@ def _numbers(values) -> list[float] | None:
     return values.tolist() if isinstance(values, Tensor) else None
 
 
-def _same(some: list[Tensor], others: list[Tensor], atol: float = 0) -> bool:
-    return all(
-        a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=atol)
-        for a, b in zip(some, others, strict=True)
-    )
+def _same(some: list[Tensor], others: list[Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(some, others, strict=True))

@@ -37,10 +37,10 @@ class AnchorWeights(BaseModule):
 
     where :math:`\theta^*` is shared by all priors, the hidden layer has ``m``
     units and the term in ``r(x)``, the global average pooling of the feature,
-    is there only if ``data_dependent``. The paper has no c; it is there, and
-    learnt, if ``bias``. :math:`\theta` holds the kernel and the bias. The
-    weights of the generator do not depend on the number or the shape of the
-    priors.
+    is there only if ``data_dependent``. The paper has no c; it is the buffer
+    ``bends``, 0 unless a stock checkpoint was loaded, and not learnt.
+    :math:`\theta` holds the kernel and the bias. The weights of the generator
+    do not depend on the number or the shape of the priors.
 
     The paper leaves open how to start and to scale the generator, and that
     decides whether the method wins. Under Adam a step of size ``lr`` in
@@ -148,7 +148,9 @@ class AnchorWeights(BaseModule):
             rank or hidden_channels, num_weights, bias=False
         )
 
-    def generate(self, codes: Tensor, pooled: Tensor | None = None) -> Tensor:
+    def kernels_and_biases(
+        self, codes: Tensor, pooled: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Weights of the anchor functions, in single precision or better.
 
         Args:
@@ -158,16 +160,10 @@ class AnchorWeights(BaseModule):
                 pooling of the features; only if ``data_dependent``.
 
         Returns:
-            Tensor: (A, P), or (N, A, P) if ``data_dependent``. The P numbers
-            of a prior are its kernel (out_channels, in_channels, k, k),
-            flattened, and then its bias (out_channels).
+            tuple[Tensor, Tensor]: Kernels (A, out_channels * in_channels * k
+            * k) and biases (A, out_channels), each with an N before the A if
+            ``data_dependent``.
         """
-        return torch.cat(self.kernels_and_biases(codes, pooled), dim=-1)
-
-    def kernels_and_biases(
-        self, codes: Tensor, pooled: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """The two parts of what :meth:`generate` gives, each by itself."""
         # Codes are logarithms of ratios of a few percent: bfloat16 merges
         # neighbours, so the generator stays out of autocast.
         with without_autocast(self.shared.weight.device.type):
@@ -221,22 +217,19 @@ class AnchorWeights(BaseModule):
             return hidden / math.sqrt(self.code_layer.out_features)
         return F.linear(hidden, self.basis_layer.weight.to(codes))
 
-    def split(self, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights of priors as those of one convolution for all of them.
-
-        Args:
-            theta (Tensor): (A, P), as :meth:`generate` gives them.
-
-        Returns:
-            tuple[Tensor, Tensor]: Kernel (A * out_channels, in_channels, k,
-            k) and bias (A * out_channels,).
-        """
-        return self.as_convolution(*self.kernel_and_bias(theta))
-
     def as_convolution(
         self, kernels: Tensor, biases: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """What :meth:`split` gives, of the parts; any leading dimensions."""
+        """Weights of priors as those of one convolution for all of them.
+
+        Args:
+            kernels (Tensor): As :meth:`kernels_and_biases` gives them.
+            biases (Tensor): As :meth:`kernels_and_biases` gives them.
+
+        Returns:
+            tuple[Tensor, Tensor]: Kernel (A * out_channels, in_channels, k,
+            k) and bias (A * out_channels,), or N times as many.
+        """
         shape = self.shared.weight.shape[1:]
         return kernels.reshape(-1, *shape), biases.reshape(-1)
 
@@ -250,7 +243,7 @@ class AnchorWeights(BaseModule):
     ) -> None:
         """Take a full W2 as the checkpoint has it, and 0 for a c it has not.
 
-        Both are of checkpoints of before 0.3.
+        Both are of checkpoints of before 0.2.
 
         Raises:
             ValueError: W2 is of another rank, which MMEngine would only log;

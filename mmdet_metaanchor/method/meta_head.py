@@ -71,7 +71,7 @@ class MetaHeadMixin(LevelOutputs):
     detects, with the same scores and boxes. As published, it is extrapolated.
 
     The buffer ``box_form`` tells of it in the checkpoint; one without it is of
-    version 0.1 or 0.2, 'published'. Loading it sets ``box_function``.
+    before version 0.2, 'published'. Loading it sets ``box_function``.
 
     The buffer ``shape_range``, (1, 64), or (levels, 64) where levels share no
     convolutions, is what shapes were trained, jitter included, see
@@ -440,7 +440,7 @@ class MetaHeadMixin(LevelOutputs):
             state_dict[key] = priors.standard_boxes
         if key in state_dict:
             priors.standard_boxes = state_dict[key]
-            # Neither was there before version 0.3.
+            # Neither was there before version 0.2.
             state_dict.setdefault(form_key, torch.tensor(0))
             known = state_dict.setdefault(
                 range_key, torch.full_like(self.shape_range, math.nan)

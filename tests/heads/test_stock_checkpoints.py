@@ -168,7 +168,7 @@ def test_more_anchors_than_the_rank_holds(told):
     codes = head.prior_generator.codes()[0]
     errors = []
     for name, part in head.anchor_functions().items():
-        weight, bias = part.split(part.generate(codes))
+        weight, bias = part.as_convolution(*part.kernels_and_biases(codes))
         wanted = [
             stock.get_parameter(f'{name}.{end}') for end in ('weight', 'bias')
         ]

@@ -29,6 +29,11 @@ def build(dtype=torch.float32, **kwargs):
     return generator
 
 
+def theta_of(generator, codes, pooled=None):
+    """(..., A, P): the kernel of a prior, flattened, and then its bias."""
+    return torch.cat(generator.kernels_and_biases(codes, pooled), dim=-1)
+
+
 def plain_theta(generator, code, feature=None):
     """A sum at a time.
 
@@ -184,8 +189,8 @@ def test_gradcheck(data_dependent, form):
 def test_residuals_span_at_most_m_dimensions():
     generator = build(torch.float64)
     codes = torch.randn(500, 2, dtype=torch.float64)
-    shared = generator.generate(codes.new_zeros(1, 2))  # relu(c) - relu(c)
-    residuals = generator.generate(codes) - shared
+    shared = theta_of(generator, codes.new_zeros(1, 2))  # relu(c) - relu(c)
+    residuals = theta_of(generator, codes) - shared
     # 500 codes in 4 * 3 * 9 + 3 = 111 dimensions, through 8 hidden units
     assert residuals.shape == (500, 111)
     assert torch.linalg.matrix_rank(residuals) == HIDDEN
@@ -235,7 +240,9 @@ def test_a_checkpoint_without_c_has_none():
     del state['bends']
     other.load_state_dict(state)
     codes = torch.randn(5, 2)
-    torch.testing.assert_close(other.generate(codes), trained.generate(codes))
+    torch.testing.assert_close(
+        theta_of(other, codes), theta_of(trained, codes)
+    )
 
 
 def test_c_is_not_learnt():
@@ -263,8 +270,8 @@ def test_between_two_equal_functions_is_no_other():
     )
     assert error < 1e-6
     generator.load_state_dict(state)
-    theta = generator.generate(torch.zeros(1, 2))
-    halfway = generator.split(theta)[0].mean().item()
+    kernel, _ = generator.kernels_and_biases(torch.zeros(1, 2))
+    halfway = kernel.mean().item()
     assert halfway == pytest.approx(1.0, abs=0.15)
 
 
@@ -291,7 +298,7 @@ def test_data_dependent_weights_depend_on_the_image():
     generator = build(data_dependent=True)
     codes = torch.randn(1, 2)
     pooled = torch.randn(2, IN)
-    theta = generator.generate(codes, pooled)
+    theta = theta_of(generator, codes, pooled)
     assert not torch.allclose(theta[0], theta[1])
 
 
@@ -460,7 +467,7 @@ def test_bfloat16_autocast_keeps_the_generator_in_single_precision(
     exact = generator([feat], [codes])[0]
     with torch.autocast('cpu', torch.bfloat16):
         pooled = feat.mean((2, 3)) if data_dependent else None
-        assert generator.generate(codes, pooled).dtype == torch.float32
+        assert theta_of(generator, codes, pooled).dtype == torch.float32
         out = generator([feat], [codes])[0]
     assert out.dtype == torch.bfloat16
     out.float().sum().backward()
@@ -474,7 +481,7 @@ def test_bfloat16_autocast_keeps_the_generator_in_single_precision(
 def test_half_precision_model():
     generator = build().bfloat16().eval()
     codes = torch.randn(3, 2)
-    assert generator.generate(codes).dtype == torch.float32
+    assert theta_of(generator, codes).dtype == torch.float32
     feat = torch.randn(1, IN, 4, 4, dtype=torch.bfloat16)
     assert generator([feat], [codes])[0].dtype == torch.bfloat16
 
@@ -495,6 +502,6 @@ def test_devices_without_autocast():
     functions = MODELS.build(
         dict(type='AnchorFunctionGenerator', in_channels=4, out_channels=2)
     ).to('meta')
-    theta = functions.generate(torch.zeros(5, 2, device='meta'))
+    theta = theta_of(functions, torch.zeros(5, 2, device='meta'))
     # Kernels of 2 x 4 x 3 x 3 and 2 biases.
     assert theta.shape == (5, 74)
