@@ -34,7 +34,7 @@ DPI = 150
 
 
 class DrawnBoxes(NamedTuple):
-    """DrawnBoxes in px of the image file; the truth has no scores."""
+    """Boxes to draw, in px of the image file; ground truth has no scores."""
 
     corners: np.ndarray  # (N, 4) x1, y1, x2, y2
     labels: np.ndarray  # (N,) index of the class

@@ -47,6 +47,33 @@ class Found(NamedTuple):
     metric: str
 
 
+def grid_of_smallest(
+    generator: MetaAnchorGenerator,
+    scales: Sequence[float],
+    ratios: Sequence[float],
+) -> AnchorSet:
+    """All scales with all ratios of the smallest prior of every level.
+
+    Args:
+        generator (MetaAnchorGenerator): The priors.
+        scales (Sequence[float]): Size over that of the smallest, the root of
+            the area.
+        ratios (Sequence[float]): Height over width.
+
+    Returns:
+        AnchorSet: Sizes (w, h) in px, one list per level.
+    """
+    smallest = [s.prod(1).min().sqrt().item() for s in generator.base_shapes]
+    return [
+        [
+            (size * scale / ratio**0.5, size * scale * ratio**0.5)
+            for scale in scales
+            for ratio in ratios
+        ]
+        for size in smallest
+    ]
+
+
 def paper_candidates(generator: MetaAnchorGenerator) -> list[AnchorSet]:
     r"""The search space of the paper.
 
@@ -63,12 +90,8 @@ def paper_candidates(generator: MetaAnchorGenerator) -> list[AnchorSet]:
     """
     steps = [1 + i / 10 for i in range(1, 11)]
     ratios = sorted({1 / 3, 1.0, 3.0, *steps, *(1 / t for t in steps)})
-    smallest = [s.prod(1).min().sqrt().item() for s in generator.base_shapes]
     return [
-        [
-            [(size * scale / ratio**0.5, size * scale * ratio**0.5)]
-            for size in smallest
-        ]
+        grid_of_smallest(generator, [scale], [ratio])
         for scale in (2 ** (k / 5) for k in range(-1, 6))
         for ratio in ratios
     ]

@@ -238,7 +238,7 @@ class MetaAnchorGenerator(AnchorGenerator):
         return [part.clamp(single.tiny, single.max).log() for part in ratios]
 
     def with_shapes(self, shapes: Sequence[Tensor]) -> 'MetaAnchorGenerator':
-        """A copy with other sizes, which are not checked, in its place.
+        """A copy of this generator with other sizes. They are not checked.
 
         Args:
             shapes (Sequence[Tensor]): As for :meth:`codes_of`. All are

@@ -8,6 +8,7 @@ import torch
 
 from ..anchors.customize import list_shapes
 from ..anchors.detections import AnchorSet
+from ..anchors.search import grid_of_smallest
 from ..method.prior_generator import MetaAnchorGenerator
 
 ALL = 'all'
@@ -202,15 +203,7 @@ def grid(
     else:
         scales = [2 ** (k / number) for k in range(number)]
         ratios = [widest ** (2 * k / (number - 1) - 1) for k in range(number)]
-    smallest = [s.prod(1).min().sqrt().item() for s in generator.base_shapes]
-    return [
-        [
-            (size * scale / ratio**0.5, size * scale * ratio**0.5)
-            for scale in scales
-            for ratio in ratios
-        ]
-        for size in smallest
-    ]
+    return grid_of_smallest(generator, scales, ratios)
 
 
 def _row(level: str, width: float, height: float) -> Row:
