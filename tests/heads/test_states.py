@@ -15,6 +15,7 @@ from families import both_forms, build, every_head, features
 from mmdet.structures import DetDataSample
 from mmengine.config import ConfigDict
 from mmengine.model import ExponentialMovingAverage
+from torch._dynamo.utils import counters
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
@@ -293,8 +294,11 @@ def test_inference_mode(name):
     ).backward()
 
 
+# Beyond 8 forms of a function, of all heads, PyTorch would run it as it is.
+@torch._dynamo.config.patch(cache_size_limit=64)
 @every_head
 def test_compiled(name):
+    counters.clear()
     head = build(name)
     # 'eager': the tracing is in question, not the code that it ends in.
     compiled = torch.compile(head, backend='eager')
@@ -306,6 +310,8 @@ def test_compiled(name):
         for ours, theirs in zip(got, wanted, strict=True):
             for a, b in zip(ours, theirs, strict=True):
                 torch.testing.assert_close(a, b)
+    # 22 of RetinaNet and 8 more of ATSS; with the limit of 8, 2 of YOLOv3.
+    assert counters['stats']['unique_graphs'] > 5
 
 
 @pytest.fixture
@@ -362,12 +368,17 @@ def test_anchors_changed_by_another_thread(name, detecting):
     for shapes in sets:
         customize_anchors(head, shapes)
         wanted.append(detect())
-    done = threading.Event()
+    assert not torch.equal(*wanted)
+    done, raised, rounds = threading.Event(), [], []
 
     def change():
-        while not done.is_set():
-            for shapes in sets:
-                customize_anchors(head, shapes)
+        try:
+            while not done.is_set():
+                for shapes in sets:
+                    customize_anchors(head, shapes)
+                rounds.append(1)
+        except Exception as error:
+            raised.append(error)
 
     thread = threading.Thread(target=change)
     thread.start()
@@ -376,8 +387,7 @@ def test_anchors_changed_by_another_thread(name, detecting):
     finally:
         done.set()
         thread.join()
-    kinds = [
-        [torch.equal(one, other) for other in wanted].index(True)
-        for one in found
-    ]
-    assert set(kinds) <= {0, 1}
+    assert not raised
+    assert rounds
+    for one in found:
+        assert any(torch.equal(one, other) for other in wanted)
