@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmdet.datasets import CocoDataset
+from mmdet.models import RPN
 from mmdet.models.layers import multiclass_nms
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
@@ -101,7 +102,15 @@ def measure(
         list[dict]: ``name``; ``bytes``; ``seconds`` of an image and ``ratio``
         to fp32's, medians, with the ``lowest`` and the ``highest``; COCO
         ``metrics``, fractions.
+
+    Raises:
+        ValueError: The detector has two stages, or only proposes.
     """
+    if isinstance(model, RPN) or not hasattr(model, 'bbox_head'):
+        raise ValueError(
+            'a detector of one stage that knows classes is needed, got '
+            f'{type(model).__name__}'
+        )
     anchors = {
         f'anchors_{level}': np.float32(sizes)
         for level, sizes in enumerate(
@@ -166,7 +175,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--pairs', type=int, default=100, help='timed runs (default: 100)'
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.pairs < 1:
+        parser.error(f'--pairs must be positive, got {args.pairs}')
+    return args
 
 
 def main() -> None:

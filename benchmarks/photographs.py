@@ -88,7 +88,7 @@ def select(content: dict, classes: tuple[str, ...], max_ratio: float) -> dict:
 
     def fits(annotation: dict) -> bool:
         sides = annotation['bbox'][2:]
-        ratio = max(sides) / min(sides)
+        ratio = max(sides) / min(sides) if min(sides) > 0 else float('inf')
         return annotation['category_id'] in ids and ratio <= max_ratio
 
     kept = {i for i, found in boxes.items() if all(map(fits, found))}

@@ -190,7 +190,10 @@ def main() -> None:
         prog='python -m benchmarks.soak', description=__doc__
     )
     parser.add_argument('--iterations', type=int, default=2000)
-    grown = soak(parser.parse_args().iterations)
+    args = parser.parse_args()
+    if args.iterations < 1:
+        parser.error(f'--iterations must be positive, got {args.iterations}')
+    grown = soak(args.iterations)
     if grown:
         sys.exit(f'grown: {", ".join(grown)}')
 

@@ -7,11 +7,11 @@ whose anchors are then given to the file with every image.
 import argparse
 from pathlib import Path
 
-import mmcv
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from mmdet_metaanchor.anchors.browse.job import read_image
 from mmdet_metaanchor.export.onnx_export import export_onnx, open_session
 from mmdet_metaanchor.runtime.checkpoints import load_detector
 from mmdet_metaanchor.runtime.command_line import one_line_errors
@@ -43,13 +43,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def read_image(name: str) -> np.ndarray:
-    image = mmcv.imread(name)
-    if image is None:
-        raise ValueError(f'{name} is not an image')
-    return image
-
-
 def main() -> None:
     args = parse_args()
     init_default_scope('mmdet')
@@ -57,7 +50,8 @@ def main() -> None:
     with one_line_errors():
         if out.suffix != '.onnx':
             raise ValueError(f'out must be an .onnx file, got {out}')
-        images = [read_image(name) for name in args.check]
+        # BGR, as detectors take them.
+        images = [np.flip(read_image(name), 2) for name in args.check]
         model, _ = load_detector(Config.fromfile(args.config), args.checkpoint)
         out.parent.mkdir(parents=True, exist_ok=True)
         differences = export_onnx(

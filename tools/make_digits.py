@@ -3,6 +3,7 @@
 import argparse
 
 from mmdet_metaanchor.datasets.digits import make_digits
+from mmdet_metaanchor.runtime.command_line import one_line_errors
 
 
 def parse_args():
@@ -61,10 +62,8 @@ def parse_args():
 
 
 def main():
-    try:
+    with one_line_errors():
         print(make_digits(**vars(parse_args())))
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        raise SystemExit(f'make_digits: {error}') from None
 
 
 if __name__ == '__main__':

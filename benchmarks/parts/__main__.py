@@ -54,7 +54,10 @@ def parse_args() -> argparse.Namespace:
         default=8,
         help='GB; the stock assigner is left out where it needs more',
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.pairs < 1:
+        parser.error(f'--pairs must be positive, got {args.pairs}')
+    return args
 
 
 def print_table(title: str, rows: list[Comparison]) -> None:

