@@ -78,6 +78,8 @@ def test_what_is_no_file_is_refused_by_name(path, content):
     except ValueError as error:
         assert str(path) in str(error)
         assert '\n' not in str(error)
+    else:
+        json.loads(content.decode())
 
 
 @given(st.one_of(JSON, LEVELS, CONFIGS))

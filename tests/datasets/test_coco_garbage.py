@@ -93,5 +93,5 @@ def test_what_is_no_json_is_refused(root, content):
         content = content.encode('utf-8', 'surrogatepass')
     for name in ('train', 'val'):
         (root / f'{name}.json').write_bytes(content)
-    read_or_refuse(read_classes, str(root))
-    read_or_refuse(read_boxes, root / 'train.json')
+    assert read_or_refuse(read_classes, str(root)) is None
+    assert read_or_refuse(read_boxes, root / 'train.json') is None

@@ -49,14 +49,17 @@ def test_same_seed_gives_the_same_bytes(small_set, tmp_path):
     assert contents(again) == contents(small_set)
 
 
-def test_bytes_do_not_depend_on_the_number_of_threads(small_set, tmp_path):
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
+def test_bytes_do_not_depend_on_the_number_of_threads(tmp_path):
+    before, made = cv2.getNumThreads(), []
     try:
-        again = make_digits(tmp_path / 'again', **SMALL)
+        for threads in (1, 4):
+            cv2.setNumThreads(threads)
+            assert cv2.getNumThreads() == threads
+            folder = tmp_path / str(threads)
+            made.append(make_digits(folder, num_train=2, num_val=1))
     finally:
-        cv2.setNumThreads(threads)
-    assert contents(again) == contents(small_set)
+        cv2.setNumThreads(before)
+    assert contents(made[0]) == contents(made[1])
 
 
 def test_another_seed_gives_other_images_and_boxes(small_set, tmp_path):
