@@ -131,7 +131,8 @@ One image per step, of noise; both detectors have random weights. Each row
 differs from the first two in what it names. Seconds are medians of {pairs}
 measurements of stock and MetaAnchor in turns; the ratio is the median of
 their ratios, with the lowest and the highest. Memory is the most that a
-process of its own has held in RAM, Python and libraries included.
+process of its own has held in RAM, Python and libraries included; on a GPU, it
+is what PyTorch has allocated there for the detector.
 
 {tables.markdown(rows)}
 

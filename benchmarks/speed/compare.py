@@ -103,8 +103,6 @@ def measure(
     flops = None
     if 'inference' in runs:
         flops = count_flops(make_run('inference', cfg, model, settings))
-    # Leave the GPU to the process that measures memory.
-    torch.cuda.empty_cache()
     cell = dict(
         parameters=count_parameters(model),
         flops=flops,

@@ -1,5 +1,6 @@
 """What a model costs beside time: parameters, operations and memory."""
 
+import gc
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -37,9 +38,10 @@ def count_flops(run: Callable[[], None]) -> int:
 def peak_memory(name: str, cfg: Config, settings: Settings) -> dict[str, int]:
     """Most memory that a variant takes, in bytes.
 
-    On CUDA, it is what PyTorch has allocated: parameters, gradients, state of
-    the optimizer, activations. On a CPU, it is all that a process of its own
-    holds in RAM, Python and the libraries included; of Linux only.
+    On CUDA, it is what PyTorch has allocated more than before: parameters,
+    gradients, state of the optimizer, activations. On a CPU, it is all that a
+    process of its own holds in RAM, Python and the libraries included; of
+    Linux only.
 
     Args:
         name (str): One of ``VARIANTS``.
@@ -63,7 +65,11 @@ def _measure_alone(
 ) -> dict[str, int]:
     init_default_scope('mmdet')
     keep_freed_memory()
-    before = torch.cuda.memory_allocated() if settings.device == 'cuda' else 0
+    before = 0
+    if settings.device == 'cuda':  # in the process of the measurements of time
+        gc.collect()  # earlier models, which would be freed in between
+        torch.cuda.empty_cache()
+        before = torch.cuda.memory_allocated()
     model = build_model(cfg, settings.device)
     set_precision(model, settings)
     peaks = {}

@@ -15,7 +15,7 @@ from .timing import median_ratio
 from .variants import NAMES, OBJECTS, RIVALS, RUNS, STOCK, VARIANTS
 
 Rows = list[list[str]]
-# One a rival in every picture: the darker ones, seen as thin lines.
+# One per rival in every picture: the darker ones, seen as thin lines.
 COLOURS = dict(zip(RIVALS, CLASS_COLOURS[2:], strict=False))
 WIDTH = 0.8  # of the variants of a number of priors, whose centres are 1 apart
 
@@ -98,10 +98,10 @@ def write_speed_report(out_dir: Path, content: dict) -> None:
             + (', compiled' if settings['compile'] else ''),
             machine=f'{machine["device"]}, {machine["cores"]} CPU cores, '
             f'threads: {settings["threads"]}',
-            memory='what PyTorch had allocated on the GPU'
+            memory='what PyTorch allocates on the GPU for the detector'
             if settings['device'] == 'cuda'
-            else 'all that the process held in RAM, Python and its libraries '
-            'included',
+            else 'all that a process of its own holds in RAM, Python and its '
+            'libraries included',
             versions=', '.join(
                 f'{name} {version}'
                 for name, version in settings['versions'].items()
@@ -217,8 +217,7 @@ learning rate is 0, so that this stays so.
 {costs}
 
 GFLOPs are of convolutions and matrix products in one inference; a
-multiplication and an addition are two. Memory is the peak in a process that
-does nothing else:
+multiplication and an addition are two. Memory is the peak of
 {memory}.
 
 Versions: {versions}. Commits of mmdet_metaanchor: {commits}
