@@ -66,7 +66,9 @@ def migrate(folder: Path) -> list[Path]:
 
 def main() -> None:
     """What the module does as a program."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog='python -m benchmarks.migrate', description=__doc__
+    )
     parser.add_argument('runs', type=Path, help='folder of records')
     with one_line_errors():
         changed = migrate(parser.parse_args().runs)

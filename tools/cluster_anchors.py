@@ -40,8 +40,8 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--checkpoint',
-        help='detector trained: its range of sizes and ratios is kept to '
-        '(default: that of the anchors of the config)',
+        help='trained detector; anchors stay within its range of sizes and '
+        'ratios (default: that of the anchors of the config)',
     )
     parser.add_argument(
         '--beyond-range',

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Test in several processes, one a GPU, or on the CPU where there is none.
+# Test in several processes, one per GPU, or on the CPU where there is none.
 # Usage: tools/dist_test.sh CONFIG CHECKPOINT PROCESSES [options of test.py]
 set -euo pipefail
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train in several processes, one a GPU, or on the CPU where there is none.
+# Train in several processes, one per GPU, or on the CPU where there is none.
 # Usage: tools/dist_train.sh CONFIG PROCESSES [options of tools/train.py]
 set -euo pipefail
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train on a Slurm cluster, one task a GPU.
+# Train on a Slurm cluster, one task per GPU.
 # Usage: tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [options]
 set -euo pipefail
 

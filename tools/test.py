@@ -34,7 +34,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--show', action='store_true', help='show the predictions'
     )
-    parser.add_argument('--show-dir', help='draw the predictions to here')
+    parser.add_argument(
+        '--show-dir',
+        help='draw the predictions to this folder, within WORK_DIR/TIMESTAMP '
+        'unless absolute',
+    )
     parser.add_argument(
         '--wait-time', type=float, default=2, help='seconds between images'
     )

@@ -67,7 +67,12 @@ def parse_args() -> argparse.Namespace:
         default='retinanet',
         help='others than RetinaNet have the priors of their configs',
     )
-    parser.add_argument('--variants', nargs='+', choices=RIVALS)
+    parser.add_argument(
+        '--variants',
+        nargs='+',
+        choices=RIVALS,
+        help='of MetaAnchor, beside stock; None stands for all of the family',
+    )
     parser.add_argument(
         '--dtype',
         choices=['fp32', 'bf16'],
