@@ -18,13 +18,7 @@ def one_line_errors() -> Iterator[None]:
     """End the program with one line, not a traceback, on bad input."""
     try:
         yield
-    except (
-        FileExistsError,
-        FileNotFoundError,
-        ModuleNotFoundError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except (ModuleNotFoundError, OSError, TypeError, ValueError) as error:
         program = Path(sys.argv[0])
         # `python -m PACKAGE` runs a file that has this name in each package.
         if program.name == '__main__.py':

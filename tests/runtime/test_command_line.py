@@ -1,3 +1,5 @@
+import errno
+
 import pytest
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
@@ -32,6 +34,8 @@ def test_amp_needs_an_accelerator(monkeypatch):
 def test_errors_of_the_user_are_one_line_and_bugs_are_not():
     with pytest.raises(SystemExit, match='anchors are bad'), one_line_errors():
         raise ValueError('anchors are bad')
+    with pytest.raises(SystemExit, match='is a dir'), one_line_errors():
+        raise IsADirectoryError(errno.EISDIR, 'is a dir', 'anchors.json')
     with pytest.raises(ZeroDivisionError), one_line_errors():
         1 / 0  # noqa: B018
 
