@@ -4,6 +4,7 @@ import json
 import os
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -253,8 +254,11 @@ def test_resume_of_a_config_that_loads_a_checkpoint(
 
 
 def test_two_processes_hold_equal_parameters(site):
-    root = site[0]
-    site[1]['PORT'] = '29611'
+    root, env = site
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    site = root, dict(env, PORT=str(port))
     train = (
         'bash',
         ROOT / 'tools' / 'dist_train.sh',
