@@ -23,6 +23,8 @@ FOLDERS = (
     'custom',
     'anchor_systems',
 )
+# What is in a checkout and not in the repository.
+LOCAL = ('data', 'work_dirs', 'build', '__pycache__', '_build')
 
 
 @pytest.fixture
@@ -60,9 +62,7 @@ def test_wheel_holds_copies_that_resolve(tmp_path):
         ROOT,
         clone,
         ignore=lambda folder, names: {
-            name
-            for name in names
-            if name.startswith('.') or name in ('data', 'work_dirs', 'build')
+            name for name in names if name.startswith('.') or name in LOCAL
         },
     )
     subprocess.run(
