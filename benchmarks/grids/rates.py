@@ -28,7 +28,7 @@ forms = dict(
         )
     ),
 )
-lengths, rates = (10, 20, 40), (0.002, 0.004, 0.008)
+lengths, rates = (10, 20, 40), (0.002, 0.004, 0.008, 0.016)
 variants = {
     f'{kind}-{epochs}-{rate}': dict(
         detector=kind,
