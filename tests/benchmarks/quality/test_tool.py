@@ -18,6 +18,7 @@ from benchmarks.quality.grid import Grid
 ROOT = Path(__file__).resolve().parents[3]
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 TOOL = [sys.executable, '-m', 'benchmarks.quality']
+LIMIT = 600  # s of one command, far more than it takes
 # Two epochs of two iterations, and twelve of MetaAnchor: long enough to be
 # interrupted.
 SCHEDULE = """
@@ -94,23 +95,31 @@ def trainings_begun(root):
 
 
 def start(site, *flags):
+    """It writes to a file, since nobody may read a pipe of it."""
     root, env = site
-    return subprocess.Popen(
-        [
-            sys.executable,
-            '-m',
-            'benchmarks.quality',
-            'grid.py',
-            '--results',
-            'results',
-        ]
-        + ['--work-dir', 'work', '--jobs', '2', *flags],
-        cwd=root,
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    with open(root / 'output.txt', 'w') as output:
+        return subprocess.Popen(
+            [*TOOL, 'grid.py', '--results', 'results']
+            + ['--work-dir', 'work', '--jobs', '2', *flags],
+            cwd=root,
+            env=env,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def end(site, process):
+    """Its exit status, and what it has written."""
+    try:
+        return process.wait(LIMIT), (site[0] / 'output.txt').read_text()
+    except subprocess.TimeoutExpired:
+        give_up(site, process)
+
+
+def give_up(site, process):
+    process.terminate()
+    text = (site[0] / 'output.txt').read_text()
+    pytest.fail(f'{process.args} was not there after {LIMIT} s: {text}')
 
 
 @pytest.fixture(scope='module')
@@ -118,20 +127,22 @@ def outcome(site):
     """Interrupted in a training, gone on, done again, checked."""
     root, _ = site
     runs = root / 'results' / 'runs'
-    process = start(site)
+    texts, codes = {}, {}
+    process, deadline = start(site), time.monotonic() + LIMIT
     while not (begun := trainings_begun(root)) and process.poll() is None:
+        if time.monotonic() > deadline:
+            give_up(site, process)
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    texts = dict(interrupted=process.communicate(timeout=60)[0], begun=begun)
-    codes = dict(interrupted=process.returncode)
+    codes['interrupted'], texts['interrupted'] = end(site, process)
+    texts['begun'] = begun
     listing = ['ps', '-eo', 'args']
     ps = subprocess.run(listing, capture_output=True, text=True).stdout
     texts['left'] = [line for line in ps.splitlines() if str(root) in line]
     first = {path: path.stat().st_mtime_ns for path in runs.glob('*.json')}
     for name, flags in (('resumed', []), ('again', []), ('check', '--check')):
         process = start(site, *([flags] if flags else []))
-        texts[name] = process.communicate(timeout=300)[0]
-        codes[name] = process.returncode
+        codes[name], texts[name] = end(site, process)
     return texts, codes, first
 
 
@@ -155,7 +166,7 @@ def test_finished_runs_are_not_done_again(outcome):
 
 def test_an_interrupted_training_goes_on_from_its_epoch(outcome):
     texts, _, _ = outcome
-    assert texts['begun']
+    assert texts['begun'], texts['interrupted']
     for folder in texts['begun']:
         log = (folder / 'train.log').read_text()
         assert log.count('Epoch(train)  [1][2/2]') == 1
@@ -230,8 +241,8 @@ def test_pictures_are_not_made_without_checkpoints(site, outcome):
     process = start(
         site, '--report', '--results', 'sent', '--work-dir', 'nowhere'
     )
-    process.communicate()
-    assert process.returncode == 0
+    code, text = end(site, process)
+    assert code == 0, text
     assert not (root / 'sent' / 'detections.png').exists()
     assert '.png)' in (root / 'sent' / 'report.md').read_text()  # of tables
     assert 'detections' not in (root / 'sent' / 'report.md').read_text()
@@ -242,8 +253,9 @@ def test_a_report_trains_nothing(site, outcome):
     shutil.copytree(root / 'results', root / 'half')
     (root / 'half' / 'runs' / 'meta_seed1.json').unlink()
     process = start(site, '--report', '--results', 'half')
-    assert 'runs are done' not in process.communicate()[0]
-    assert process.returncode == 0
+    code, text = end(site, process)
+    assert code == 0, text
+    assert 'runs are done' not in text
     report = json.loads((root / 'half' / 'report.json').read_text())
     assert (report['done'], report['total']) == (3, 4)
 
@@ -303,6 +315,7 @@ def test_a_failed_run_is_named(site, outcome):
         env=site[1],
         capture_output=True,
         text=True,
+        timeout=LIMIT,
     )
     assert done.returncode == 1
     assert 'meta, seed 0: exit status 1, ' in done.stderr
