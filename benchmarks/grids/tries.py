@@ -27,10 +27,11 @@ data = dict(
 anchors = {'9x9': dict(octave_base_scale=2, **_base_.grids['9x9'])}
 
 
-def _of(name, head=None, imports=(), rates=None):
+def _of(name, head=None, imports=(), rates=None, rate=None):
     """A variant of rivals.py, with another head, on the part.
 
-    Parameters learn at ``rates`` times the learning rate, by their names.
+    Parameters learn at ``rates`` times the learning rate, by their names;
+    ``rate`` takes the place of that of the config.
     """
     variant = _base_.variants[f'plates-{name}'].to_dict()
     settings = variant['settings']
@@ -40,6 +41,8 @@ def _of(name, head=None, imports=(), rates=None):
         settings['optim_wrapper']['paramwise_cfg'] = dict(
             custom_keys={key: dict(lr_mult=rates[key]) for key in rates}
         )
+    if rate:
+        settings['optim_wrapper']['optimizer'] = dict(lr=rate)
     model = settings.setdefault('model', dict(bbox_head={}))
     model['bbox_head'].update(head or {})
     return dict(variant, data='part')
@@ -121,6 +124,12 @@ variants = dict(
             data='steel',
             settings=dict(schedule, **even),
         ),
+        # The config has 0.001.
+        **{
+            f'{kind}-{rate}': _of(f'{kind}-3x3', rate=rate)
+            for kind in ('stock', 'meta')
+            for rate in (0.0005, 0.002, 0.004)
+        },
         'stock-four': _of('stock-3x3', rates=dict(retina_=4.0)),
         'stock-wide': _of('stock-3x3', wide),
         'meta-wide': _of('meta-3x3', wide),
@@ -165,6 +174,12 @@ tables = dict.fromkeys(_base_.tables) | dict(
                 'the same, U and W11 at a tenth of the rate': 'even-slow',
                 'MetaAnchor, anchors part at half of that': 'even-half',
                 'stock, last layers at four times the rate': 'stock-four',
+                'stock, learning rate 0.0005': 'stock-0.0005',
+                'MetaAnchor, learning rate 0.0005': 'meta-0.0005',
+                'stock, learning rate 0.002': 'stock-0.002',
+                'MetaAnchor, learning rate 0.002': 'meta-0.002',
+                'stock, learning rate 0.004': 'stock-0.004',
+                'MetaAnchor, learning rate 0.004': 'meta-0.004',
                 'stock, wide anchors': 'stock-wide',
                 'MetaAnchor, wide anchors': 'meta-wide',
                 'ATSS, one anchor': 'atss',
