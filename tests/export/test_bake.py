@@ -140,6 +140,18 @@ torch.save((found.bboxes, found.scores, found.labels), 'found.pth')
 """
 
 
+def run_in(folder, code):
+    """What a program prints, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.mark.parametrize(
     'name',
     [
@@ -176,13 +188,7 @@ def test_needs_no_plugin(load_config, name, tmp_path):
     size = (96, 128)
     info = dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0))
     torch.save((image, info), tmp_path / 'image.pth')
-    done = subprocess.run(
-        [sys.executable, '-c', WITHOUT_US],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    run_in(tmp_path, WITHOUT_US)
     bboxes, scores, labels = torch.load(tmp_path / 'found.pth')
     with torch.no_grad():
         live = model.predict(image, [DetDataSample(metainfo=info)])
@@ -321,15 +327,9 @@ def test_the_config_of_a_training(load_config, tmp_path, by_epoch):
     assert 'backend_args' not in stock_cfg.default_hooks.checkpoint
     write_stock(tmp_path / 'stock.pth', stock_cfg, state, {})
     assert 'metaanchor' not in (tmp_path / 'stock.py').read_text()
-    done = subprocess.run(
-        [sys.executable, '-c', READ_WITHOUT_US],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    said = run_in(tmp_path, READ_WITHOUT_US)
     loop = 'EpochBasedTrainLoop' if by_epoch else 'IterBasedTrainLoop'
-    assert done.stdout.split()[-5:] == [
+    assert said.split()[-5:] == [
         'CocoDataset', 'CheckpointHook', 'EMAHook', loop, 'OptimWrapper'
     ]  # fmt: skip
 
