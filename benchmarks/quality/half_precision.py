@@ -15,7 +15,8 @@ class BFloat16OptimWrapper(FiniteOptimWrapper):
     """Autocast to bfloat16, which needs no scaled gradients.
 
     MMEngine's ``AmpOptimWrapper`` does the same, and only on accelerators. A
-    training is faster on a CPU that has AVX512-BF16.
+    training is faster on a CPU that has AVX512-BF16. The weights of
+    convolutions lie with channels last, for which oneDNN takes half the time.
     """
 
     @contextmanager
@@ -25,6 +26,7 @@ class BFloat16OptimWrapper(FiniteOptimWrapper):
         Args:
             model (nn.Module): What is trained.
         """
+        model.to(memory_format=torch.channels_last)  # nothing, if they are
         device = next(model.parameters()).device.type
         with (
             super().optim_context(model),

@@ -1,8 +1,11 @@
 """Detectors of MMDetection that MetaAnchor is compared with."""
 
+import torch
+from mmcv.ops import DeformConv2d
 from mmdet.models.dense_heads import GARetinaHead
 from mmdet.registry import MODELS
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class _Unmasked(nn.Conv2d):
@@ -10,15 +13,62 @@ class _Unmasked(nn.Conv2d):
         return super().forward(features)
 
 
+class _Sampled(DeformConv2d):
+    """A deformable convolution of stride 1 that keeps the size, by sampling.
+
+    On a CPU, MMCV's takes more than half of a training step, and knows no
+    bfloat16.
+    """
+
+    def forward(self, features: Tensor, offset: Tensor) -> Tensor:
+        """The same as MMCV's.
+
+        Args:
+            features (Tensor): (N, C, H, W).
+            offset (Tensor): (N, groups * kernel places * 2, H, W): how far
+                from its place, y before x, in cells, a place is read.
+
+        Returns:
+            Tensor: (N, C_out, H, W).
+        """
+        n, channels, *size = features.shape
+        shift = offset.reshape(n * self.deform_groups, -1, 2, *size).float()
+        at = []
+        for axis, cells in enumerate(size):
+            kernel = torch.arange(self.kernel_size[axis]) - self.padding[axis]
+            kernel = kernel.to(shift)
+            # Of the kernel's places, the last index is that of x.
+            kernel = (
+                kernel.tile(self.kernel_size[0])
+                if axis
+                else kernel.repeat_interleave(self.kernel_size[1])
+            )
+            place = torch.arange(cells).to(shift)
+            place = place[None] if axis else place[:, None]
+            position = place + kernel[:, None, None] + shift[:, :, axis]
+            # The middle of the first cell is at 1 / cells - 1.
+            at.append((2 * position + 1) / cells - 1)
+        samples = F.grid_sample(
+            features.reshape(len(shift), -1, *size).float(),
+            torch.stack(at[::-1], dim=-1).flatten(1, 2),
+            align_corners=False,
+        )
+        columns = samples.reshape(n, -1, size[0] * size[1])
+        return (self.weight.flatten(1) @ columns).unflatten(-1, size)
+
+
 @MODELS.register_module()
 class UnmaskedGARetinaHead(GARetinaHead):
-    """GARetinaHead that can detect without a GPU.
+    """GARetinaHead for a CPU.
 
     MMCV has masked convolutions for GPUs alone. These compute every place, of
-    which the head then reads those of the mask, as ever.
+    which the head then reads those of the mask, as ever. Its deformable
+    convolutions are computed by sampling.
     """
 
     def _init_layers(self) -> None:
         super()._init_layers()
         for conv in (self.retina_cls, self.retina_reg):
             conv.__class__ = _Unmasked
+        for adaption in (self.feature_adaption_cls, self.feature_adaption_reg):
+            adaption.conv_adaption.__class__ = _Sampled

@@ -20,3 +20,16 @@ def test_losses_in_bfloat16_and_weights_in_single_precision():
     expected = torch.full((1, 2), 1 + 2**-10 - 2**-12)
     assert model.weight.dtype == torch.float32
     assert torch.equal(model.weight.detach(), expected)
+
+
+def test_convolutions_with_channels_last():
+    conv = nn.Conv2d(2, 3, 3)
+    wrapper = BFloat16OptimWrapper(SGD(conv.parameters(), lr=1))
+    before = conv.weight.detach().clone()
+    for _ in range(2):
+        with wrapper.optim_context(conv):
+            outputs = conv(torch.ones(1, 2, 4, 4))
+        assert outputs.is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(conv.weight, before)
+    wrapper.update_params(outputs.float().sum())
+    assert not torch.equal(conv.weight, before)

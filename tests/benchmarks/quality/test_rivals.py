@@ -1,0 +1,33 @@
+"""The parts of rival detectors that a CPU needs otherwise."""
+
+import pytest
+import torch
+from mmcv.ops import DeformConv2d
+
+from benchmarks.quality.rivals import _Sampled
+
+
+@pytest.mark.parametrize('size', [(5, 7), (3, 2), (1, 4)])
+def test_sampling_equals_the_deformable_convolution(size):
+    """Its outputs, and the gradients of all that it is given."""
+    torch.manual_seed(0)
+    conv = DeformConv2d(8, 6, 3, padding=1, deform_groups=4).double()
+    inputs = [
+        torch.randn(2, 8, *size, dtype=torch.double, requires_grad=True),
+        # 4 groups of 9 places, y and x; far enough to leave the map.
+        2 * torch.randn(2, 72, *size, dtype=torch.double),
+    ]
+    inputs[1].requires_grad_()
+    wrt = (*inputs, conv.weight)
+    outputs = conv(*inputs)
+    weights = torch.randn_like(outputs)
+    gradients = torch.autograd.grad((outputs * weights).sum(), wrt)
+    conv.float().__class__ = _Sampled
+    sampled = conv(*(tensor.float() for tensor in inputs))
+    torch.testing.assert_close(sampled, outputs.float())
+    wrt = (*inputs, conv.weight)
+    ours = torch.autograd.grad((sampled * weights.float()).sum(), wrt)
+    for gradient, expected in zip(ours, gradients, strict=True):
+        torch.testing.assert_close(
+            gradient.float(), expected.float(), rtol=1e-4, atol=1e-4
+        )
