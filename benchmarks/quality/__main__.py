@@ -15,6 +15,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.quality.check import print_verdicts, repeat_cells
 from benchmarks.quality.grid import Grid
 from benchmarks.quality.jobs import Jobs
+from benchmarks.quality.records import Records
 from benchmarks.quality.report import cells, write_report
 from benchmarks.quality.runs import Run
 from mmdet_metaanchor.runtime.command_line import one_line_errors
@@ -98,19 +99,20 @@ def main() -> None:
         grid = Grid(args.grid)
         work_dir = args.work_dir or Path('work_dirs/benchmark', grid.path.stem)
         results = args.results or Path(grid.results or work_dir / 'results')
-        jobs = Jobs(grid, results / 'runs', work_dir, args.jobs, args.gpus)
+        records = Records(grid, results / 'runs', args.gpus)
+        jobs = Jobs(records, work_dir, args.jobs)
         try:
             for run in grid.runs():
-                jobs.read(run)  # better refused now than after trainings
+                records.read(run)  # better refused now than after trainings
             if args.check:
-                check(grid, jobs, work_dir / 'check')
+                check(jobs, work_dir / 'check')
                 return
             failures = []
             if not args.report:
                 failures = jobs.run(choose_runs(grid, args.only or ['*']))
         except KeyboardInterrupt:
             sys.exit('interrupted; the same command goes on from here')
-        print_report(write_report(grid, jobs, results), len(grid.seeds))
+        print_report(write_report(jobs, results), len(grid.seeds))
     if failures:
         sys.exit('\n'.join(['failed:', *failures]))
 
@@ -120,7 +122,7 @@ def count_processors() -> int:
     return torch.cuda.device_count() or describe_machine()['cores']
 
 
-def check(grid: Grid, stated: Jobs, folder: Path) -> None:
+def check(stated: Jobs, folder: Path) -> None:
     """Repeat cells in a folder of their own; exit with 1 if one differs.
 
     A check that was interrupted goes on; to repeat one that has ended is to
@@ -129,9 +131,11 @@ def check(grid: Grid, stated: Jobs, folder: Path) -> None:
     ended = folder / 'ended'
     if ended.is_file():
         shutil.rmtree(folder)
-    anew = Jobs(grid, folder / 'runs', folder, stated.number, stated.gpus)
+    records = stated.records
+    again = Records(records.grid, folder / 'runs', records.gpus)
+    anew = Jobs(again, folder, stated.number)
     try:
-        verdicts = repeat_cells(grid, stated, anew)
+        verdicts = repeat_cells(records, anew)
     except RuntimeError as error:
         sys.exit(f'failed: {error}')
     print_verdicts(verdicts)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from benchmarks import tables
 
 from .figures import CONFIDENCE, expected_range, percent, select
-from .grid import Grid
 from .jobs import Jobs
+from .records import Records
 from .runs import Cell, Run
 
 
@@ -32,15 +32,14 @@ class Verdict:
         return low <= self.now <= high
 
 
-def repeat_cells(grid: Grid, stated: Jobs, anew: Jobs) -> list[Verdict]:
+def repeat_cells(stated: Records, anew: Jobs) -> list[Verdict]:
     """Train what one cell of every table needs, with a seed of its own.
 
     The seed is the one after the largest of the grid: a run that is stated
     could not fall outside of a range that was made from it.
 
     Args:
-        grid (Grid): The grid.
-        stated (Jobs): Where the records of its runs are.
+        stated (Records): Those of the grid.
         anew (Jobs): Where to put the new ones.
 
     Returns:
@@ -51,6 +50,7 @@ def repeat_cells(grid: Grid, stated: Jobs, anew: Jobs) -> list[Verdict]:
             have ended.
         RuntimeError: A run failed.
     """
+    grid = stated.grid
     cells = {name: grid.cell_to_check(name) for name in grid.tables}
     values = {name: _values(cell, stated) for name, cell in cells.items()}
     for name, found in values.items():
@@ -76,7 +76,7 @@ def repeat_cells(grid: Grid, stated: Jobs, anew: Jobs) -> list[Verdict]:
         raise RuntimeError('; '.join(failures))
     verdicts = []
     for name, cell in cells.items():
-        record = anew.read(runs[cell.variant])
+        record = anew.records.read(runs[cell.variant])
         now = percent(record['tests'][str(cell.test)], cell.metric)
         verdicts.append(
             Verdict(name, *grid.tables[name]['check'], values[name], now)
@@ -84,11 +84,11 @@ def repeat_cells(grid: Grid, stated: Jobs, anew: Jobs) -> list[Verdict]:
     return verdicts
 
 
-def _values(cell: Cell, jobs: Jobs) -> list[float]:
+def _values(cell: Cell, stated: Records) -> list[float]:
     """The metric, in percent, of the runs that have ended."""
     records = {
-        seed: jobs.read(Run(cell.variant, seed, (cell.test,)))
-        for seed in jobs.grid.seeds
+        seed: stated.read(Run(cell.variant, seed, (cell.test,)))
+        for seed in stated.grid.seeds
     }
     ended = {s: record for s, record in records.items() if record is not None}
     return [

@@ -9,97 +9,40 @@ from pathlib import Path
 
 from mmdet_metaanchor.datasets.digits import make_digits
 from mmdet_metaanchor.runtime.checkpoints import last_checkpoint
-from mmdet_metaanchor.runtime.files import go_on_from, read_json, write_json
+from mmdet_metaanchor.runtime.files import read_json, write_json
 
 from ..machine import describe_commit, describe_machine, describe_versions
-from ..migrate import renamed
 from ..training import is_trained, train_once
-from .grid import Grid
 from .processes import ROOT, Processes, alone
 from .progress import Progress
+from .records import Records
 from .runs import Run
 
 
 class Jobs:
     """Runs of a grid, trained and tested.
 
-    A run that has ended is a JSON file in ``results``; what has such a file is
-    not done again, wherever that was. Config, log and checkpoint of a run are
-    in a folder of ``work_dir``, from which an interrupted one goes on.
+    What has a record is not done again, wherever that was. Config, log and
+    checkpoint of a run are in a folder of ``work_dir``, from which an
+    interrupted one goes on. A run on several GPUs starts tools/dist_train.sh.
 
     Args:
-        grid (Grid): The grid.
-        results (Path): Folder for the JSON files.
+        records (Records): Those of the grid.
         work_dir (Path): Folder for everything else.
         number (int): Runs side by side, which share the cores.
-        gpus (int): GPUs of a run; more than one starts tools/dist_train.sh.
     """
 
     def __init__(
-        self,
-        grid: Grid,
-        results: Path,
-        work_dir: Path,
-        number: int = 1,
-        gpus: int = 1,
+        self, records: Records, work_dir: Path, number: int = 1
     ) -> None:
-        self.grid = grid
-        self.results = results
+        self.records = records
+        self.grid = records.grid
         self.work_dir = work_dir.resolve()
         self.number = number
-        self.gpus = gpus
-
-    def read(self, run: Run) -> dict | None:
-        """The record of a run that has ended, or ``None``.
-
-        Tests whose data or anchors were defined otherwise are left out.
-
-        Raises:
-            ValueError: The file is of a run with other settings, or on
-                other data.
-        """
-        path = self._path(run)
-        if not path.is_file():
-            return None
-        content = read_json(path)
-        if renamed(content) != content:
-            raise ValueError(
-                f'{path} names modules and configs as they were before 0.2; '
-                f'run python -m benchmarks.migrate {path.parent}'
-            )
-        record = go_on_from(path, self._settings(run))
-        start = self._start(run)
-        # Records from before it was written have none.
-        if record.get('start_digest') not in (None, self._digest(start)):
-            raise ValueError(
-                f'{path} is of a run that started from {start.variant} with '
-                'other settings; remove it, or choose another folder'
-            )
-        for data, before in record.get('annotations', {}).items():
-            if data not in self.grid.data:
-                continue  # nor is there a test on it any more
-            now = self.grid.annotations(run.variant, data)
-            if any(now[s] not in (None, before[s]) for s in before):
-                raise ValueError(
-                    f'{path} is of a run on other annotations of {data}; '
-                    'choose another folder for the results'
-                )
-        wanted = {str(t): self.grid.definition(t) for t in run.tests}
-        record['tests'] = {
-            name: result
-            for name, result in record['tests'].items()
-            if result['definition'] == wanted.get(name)
-        }
-        return record
-
-    def is_done(self, run: Run) -> bool:
-        """Whether the record of a run holds all of its tests."""
-        record = self.read(run)
-        return record is not None and is_whole(run, record)
 
     def is_trained(self, run: Run) -> bool:
         """Whether the training of a run has ended, and its files are here."""
-        return is_trained(self.work_dir / run.name, self._settings(run))
+        return is_trained(self.work_dir / run.name, self.records.settings(run))
 
     def trained(self, run: Run) -> tuple[Path, Path]:
         """Config and checkpoint of a run whose training has ended."""
@@ -116,28 +59,28 @@ class Jobs:
             ValueError: A file is not of these runs, or another process is at
                 work in ``work_dir``.
         """
-        waiting = [run for run in runs if not self.is_done(run)]
+        waiting = [run for run in runs if not self.records.is_done(run)]
         waves = self._waves(waiting)
-        names = (name for run in waiting for name in self._data(run))
+        names = (name for run in waiting for name in self.records.data(run))
         for name in dict.fromkeys(names):
             self._make(name)
         # Before the threads start: to read a config changes the environment,
         # which they share. What is read once is kept.
         for run in waiting:
-            self._settings(run)
-            self._annotations(run)
+            self.records.settings(run)
+            self.records.annotations(run)
         number = max(1, min(self.number, len(waiting)))
         failures = []
-        for folder in (self.work_dir, self.results):
+        for folder in (self.work_dir, self.records.folder):
             folder.mkdir(parents=True, exist_ok=True)
         with (
             alone(self.work_dir / 'lock') as lock,
             # Another with a work dir of its own would train the same runs.
-            alone(self.results / '.lock'),
+            alone(self.records.folder / '.lock'),
             Progress(len(runs), len(runs) - len(waiting), number) as bar,
             ThreadPoolExecutor(number) as pool,
         ):
-            processes = Processes(number, self.gpus, lock)
+            processes = Processes(number, self.records.gpus, lock)
             try:
                 for wave in waves:
                     futures = {
@@ -171,16 +114,16 @@ class Jobs:
         """
         waves = [[], []]
         for run in waiting:
-            start = self._start(run)
+            start = self.records.start(run)
             waves[start is not None].append(run)
             if start is None or self.is_trained(start):
                 continue
             if start.name not in [other.name for other in waiting]:
                 advice = f'add {start.variant} to --only'
-                if self._path(start).is_file():
+                if self.records.path(start).is_file():
                     advice = (
                         'copy that folder here, or remove '
-                        f'{self._path(start)} to train it anew'
+                        f'{self.records.path(start)} to train it anew'
                     )
                 raise ValueError(
                     f'{run} starts from {self.work_dir / start.name}, where '
@@ -188,37 +131,9 @@ class Jobs:
                 )
         return waves
 
-    def _start(self, run: Run) -> Run | None:
-        """The run whose checkpoint a run starts from, if it does."""
-        start = self.grid.variants[run.variant].get('start')
-        return Run(start, run.seed, ()) if start else None
-
-    def _digest(self, start: Run | None) -> str | None:
-        """Digest of the settings of the run that another starts from."""
-        return start and self._settings(start)['digest']
-
-    def _settings(self, run: Run) -> dict:
-        return dict(self.grid.settings(run.variant), gpus=self.gpus)
-
-    def _data(self, run: Run) -> list[str]:
-        """Names of the data sets that a run is trained and tested on."""
-        names = [self.grid.variants[run.variant]['data']]
-        return list(dict.fromkeys(names + [test.data for test in run.tests]))
-
-    def _annotations(self, run: Run) -> dict:
-        """Of these data sets, but for those that are made by definition."""
-        return {
-            name: self.grid.annotations(run.variant, name)
-            for name in self._data(run)
-            if 'make' not in self.grid.data[name]
-        }
-
     def _config(self, run: Run) -> Path:
         # Not in the run's folder, where MMEngine writes what it came to.
         return self.work_dir / 'configs' / f'{run.name}.py'
-
-    def _path(self, run: Run) -> Path:
-        return self.results / f'{run.name}.json'
 
     def _make(self, data: str) -> None:
         """Make the digits of a data set, if it is made of digits."""
@@ -234,10 +149,11 @@ class Jobs:
         began = time.monotonic()
         folder = self.work_dir / run.name
         trains = self.grid.variants[run.variant].get('trained', True)
-        start = self._start(run)
-        if trains and self._path(run).is_file() and not self.is_trained(run):
+        start = self.records.start(run)
+        path = self.records.path(run)
+        if trains and path.is_file() and not self.is_trained(run):
             raise ValueError(
-                f'{self._path(run)} lacks tests that the tables ask for, and '
+                f'{path} lacks tests that the tables ask for, and '
                 f'what was trained is not in {folder}; copy that folder '
                 'here, or remove the file to train anew'
             )
@@ -279,9 +195,9 @@ class Jobs:
         record = dict(
             variant=run.variant,
             seed=run.seed,
-            settings=self._settings(run),
-            start_digest=self._digest(start),
-            annotations=self._annotations(run),
+            settings=self.records.settings(run),
+            start_digest=self.records.start_digest(run),
+            annotations=self.records.annotations(run),
             tests={
                 name: dict(result, definition=self.grid.definition(test))
                 for (name, result), test in zip(
@@ -296,8 +212,8 @@ class Jobs:
             **{key: training.get(key, tested_on[key]) for key in tested_on},
             tested_on=tested_on,
         )
-        self.results.mkdir(parents=True, exist_ok=True)
-        write_json(self._path(run), record)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, record)
         return record, time.monotonic() - began
 
     def _train(
@@ -309,9 +225,9 @@ class Jobs:
         follow: Callable[[str], None],
     ) -> dict:
         """Train, or go on, or do nothing where that is done; the memo."""
-        if self.gpus > 1:
+        if self.records.gpus > 1:
             command = ['bash', str(ROOT / 'tools/dist_train.sh'), str(config)]
-            command += [str(self.gpus)]
+            command += [str(self.records.gpus)]
         else:
             command = [sys.executable, str(ROOT / 'tools/train.py')]
             command += [str(config)]
@@ -325,7 +241,9 @@ class Jobs:
             )
 
         notes = _describe_here(processes)
-        return train_once(folder, self._settings(run), train, follow, **notes)
+        return train_once(
+            folder, self.records.settings(run), train, follow, **notes
+        )
 
 
 def _describe_here(processes: Processes) -> dict:
@@ -336,8 +254,3 @@ def _describe_here(processes: Processes) -> dict:
         versions=describe_versions(),
         commit=describe_commit(),
     )
-
-
-def is_whole(run: Run, record: dict) -> bool:
-    """Whether what :meth:`Jobs.read` gave of a run holds all of its tests."""
-    return len(record['tests']) == len(run.tests)

@@ -24,13 +24,14 @@ from mmdet_metaanchor.runtime.checkpoints import load_detector
 from ..detectors import dense_head
 from .grid import Grid
 from .jobs import Jobs
+from .records import Records
 from .runs import Cell, Run
 
 SCORE_THR = 0.3  # of the boxes that are drawn
 FILES = ('detections.png', 'anchors.png')
 
 
-def draw_pictures(grid: Grid, jobs: Jobs, out_dir: Path) -> list[str]:
+def draw_pictures(jobs: Jobs, out_dir: Path) -> list[str]:
     """Draw the ``pictures`` of a grid, by the detectors of its first seed.
 
     ``detections.png`` has a row per image: the truth, then what is detected
@@ -38,14 +39,14 @@ def draw_pictures(grid: Grid, jobs: Jobs, out_dir: Path) -> list[str]:
     set.
 
     Args:
-        grid (Grid): The grid.
-        jobs (Jobs): Where its trainings are.
+        jobs (Jobs): Where its records and trainings are.
         out_dir (Path): Folder for the files.
 
     Returns:
         list[str]: Names of those that are there. Where a checkpoint is not
         on this machine, those of an earlier report.
     """
+    grid = jobs.grid
     columns = {
         label: grid.cell(entry)
         for label, entry in grid.pictures.get('columns', {}).items()
@@ -55,7 +56,8 @@ def draw_pictures(grid: Grid, jobs: Jobs, out_dir: Path) -> list[str]:
         for cell in columns.values()
     }
     if columns and all(
-        jobs.is_trained(run) and (not cell.test.chooses or jobs.is_done(run))
+        jobs.is_trained(run)
+        and (not cell.test.chooses or jobs.records.is_done(run))
         for cell, run in runs.items()
     ):
         init_default_scope('mmdet')
@@ -65,7 +67,7 @@ def draw_pictures(grid: Grid, jobs: Jobs, out_dir: Path) -> list[str]:
             if key not in loaded:
                 loaded[key] = _load(grid, cell, *jobs.trained(runs[cell]))
             model, items, _ = loaded[key]
-            anchors = _anchors(grid, jobs, runs[cell])
+            anchors = _anchors(jobs.records, runs[cell])
             views[label] = [_view(model, item, anchors) for item in items]
         _, items, classes = next(iter(loaded.values()))
         samples = [item['data_samples'] for item in items]
@@ -93,12 +95,12 @@ def _load(
     return model, items, dataset.metainfo['classes']
 
 
-def _anchors(grid: Grid, jobs: Jobs, run: Run) -> Anchors | None:
+def _anchors(records: Records, run: Run) -> Anchors | None:
     """Those of its one test; ``None``, if they are those of the training."""
     (test,) = run.tests
     if test.chooses:
-        return jobs.read(run)['tests'][str(test)]['anchors']
-    return grid.anchors.get(test.anchors)
+        return records.read(run)['tests'][str(test)]['anchors']
+    return records.grid.anchors.get(test.anchors)
 
 
 def _view(model: nn.Module, item: dict, anchors: Anchors | None) -> SetView:

@@ -8,9 +8,10 @@ from mmdet_metaanchor.runtime.files import replacing, write_json
 from ..metrics import METRICS
 from .figures import tabulate
 from .grid import Grid
-from .jobs import Jobs, is_whole
+from .jobs import Jobs
 from .pictures import SCORE_THR, draw_pictures
 from .plots import draw_lines, draw_table
+from .records import is_whole
 
 PICTURES = dict(
     detections='The first test images, not chosen: the boxes of the data, '
@@ -20,22 +21,22 @@ PICTURES = dict(
 )
 
 
-def write_report(grid: Grid, jobs: Jobs, out_dir: Path) -> Path:
+def write_report(jobs: Jobs, out_dir: Path) -> Path:
     """Make the report from the runs that have ended.
 
     Args:
-        grid (Grid): The grid.
-        jobs (Jobs): Where its records are.
+        jobs (Jobs): Where its records and trainings are.
         out_dir (Path): Receives ``report.md``, ``report.json`` and a PNG file
             of every table that has a number.
 
     Returns:
         Path: ``report.md``.
     """
+    grid = jobs.grid
     runs = grid.runs()
     records, done = {}, 0
     for run in runs:
-        record = jobs.read(run)
+        record = jobs.records.read(run)
         if record is not None:
             records.setdefault(run.variant, {})[run.seed] = record
             done += is_whole(run, record)
@@ -71,7 +72,7 @@ def write_report(grid: Grid, jobs: Jobs, out_dir: Path) -> Path:
             draw = draw_lines if as_lines else draw_table
             draw(out_dir / f'{name}.png', table, _metric(grid, name))
             lines.append(f'![{table["title"]}]({name}.png)\n')
-    for name in draw_pictures(grid, jobs, out_dir):
+    for name in draw_pictures(jobs, out_dir):
         title = name.removesuffix('.png')
         lines.append(f'## {title.capitalize()}\n')
         lines.append(f'![{title}]({name})\n')

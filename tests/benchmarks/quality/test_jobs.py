@@ -11,6 +11,7 @@ from benchmarks.quality.check import Verdict, repeat_cells
 from benchmarks.quality.grid import Grid
 from benchmarks.quality.jobs import Jobs
 from benchmarks.quality.processes import Processes, alone
+from benchmarks.quality.records import Records
 
 GRID = """
 seeds = [0, 1, 2]
@@ -68,9 +69,10 @@ def make_jobs(tmp_path, monkeypatch):
         "test_dataloader = dict(dataset=dict(ann_file='val.json'))\n"
     )
 
-    def make(text=GRID, results='results', **kwargs):
+    def make(text=GRID, results='results', gpus=1, number=1):
         Path('grid.py').write_text(text)
-        return Jobs(Grid('grid.py'), Path(results), Path('work'), **kwargs)
+        records = Records(Grid('grid.py'), Path(results), gpus)
+        return Jobs(records, Path('work'), number)
 
     return make
 
@@ -88,7 +90,7 @@ def test_the_file_is_enough_on_another_machine(make_jobs, trainer):
     jobs = make_jobs()
     jobs.run(jobs.grid.runs())
     Path('work').rename('lost')
-    assert all(make_jobs().is_done(run) for run in jobs.grid.runs())
+    assert all(make_jobs().records.is_done(run) for run in jobs.grid.runs())
 
 
 def test_an_interrupted_training_goes_on_from_its_checkpoint(
@@ -123,14 +125,14 @@ def test_a_grid_goes_on_in_a_folder_that_was_moved(
     Path('work').rename('moved')
     monkeypatch.setattr(trainer, 'call', call)
     trainer.interrupt = False
-    again = Jobs(jobs.grid, Path('results'), Path('moved'))
+    again = Jobs(jobs.records, Path('moved'))
     assert again.run(again.grid.runs()) == []
     assert len(trainer.trainings()) == 4
     assert trainer.trainings()[3][-2:] == [
         '--resume',
         str(Path('moved/a_seed1/epoch_1.pth').resolve()),
     ]
-    assert all(again.is_done(run) for run in again.grid.runs())
+    assert all(again.records.is_done(run) for run in again.grid.runs())
 
 
 def test_a_training_done_again_is_not_taken_for_done(make_jobs, trainer):
@@ -151,7 +153,7 @@ def test_only_tests_are_made_for_a_new_cell(make_jobs, trainer):
     jobs = make_jobs()
     jobs.run(jobs.grid.runs())
     more = make_jobs(GRID.replace("'r', 'a', [", "'r', ['a', 'far'], ["))
-    assert not any(more.is_done(run) for run in more.grid.runs())
+    assert not any(more.records.is_done(run) for run in more.grid.runs())
     assert more.run(more.grid.runs()) == []
     assert len(trainer.trainings()) == 3
 
@@ -178,8 +180,8 @@ def test_a_test_of_other_anchors_is_made_again(make_jobs, trainer):
     run = jobs.grid.runs()[0]
     jobs.run([run])
     changed = make_jobs(GRID.replace('scales=[4]', 'scales=[5]'))
-    assert list(changed.read(run)['tests']) == ['near, trained']
-    assert not changed.is_done(run)
+    assert list(changed.records.read(run)['tests']) == ['near, trained']
+    assert not changed.records.is_done(run)
 
 
 def test_records_of_other_settings_are_refused(make_jobs, trainer):
@@ -187,11 +189,11 @@ def test_records_of_other_settings_are_refused(make_jobs, trainer):
     run = jobs.grid.runs()[0]
     jobs.run([run])
     with pytest.raises(ValueError, match=r'other settings \(gpus\)'):
-        make_jobs(gpus=8).read(run)
+        make_jobs(gpus=8).records.read(run)
     text = Path('meta.py').read_text()
     Path('meta.py').write_text(text + 'model = dict(size=3)\n')
     with pytest.raises(ValueError, match=r'other settings \(digest\)'):
-        make_jobs().read(run)
+        make_jobs().records.read(run)
 
 
 def test_records_of_other_annotations_are_refused(make_jobs, trainer):
@@ -200,12 +202,12 @@ def test_records_of_other_annotations_are_refused(make_jobs, trainer):
     Path('val.json').write_text('{"images": []}')
     run = jobs.grid.runs()[0]
     jobs.run([run])
-    assert make_jobs().is_done(run)
+    assert make_jobs().records.is_done(run)
     Path('val.json').write_text('{"images": [1]}')
     with pytest.raises(ValueError, match='other annotations of near'):
-        make_jobs().read(run)
+        make_jobs().records.read(run)
     Path('val.json').unlink()  # a report needs no data
-    assert make_jobs().is_done(run)
+    assert make_jobs().records.is_done(run)
 
 
 @pytest.mark.parametrize('folder', ['work/lock', 'results/.lock'])
@@ -272,7 +274,7 @@ def test_data_that_the_grid_has_dropped(make_jobs, trainer):
         GRID.replace(', far=dict()', '').replace("'far', 'one'", "'near'")
     )
     (run, *_) = fewer.grid.runs()
-    assert list(fewer.read(run)['tests']) == ['near, trained']
+    assert list(fewer.records.read(run)['tests']) == ['near, trained']
 
 
 def test_several_gpus_are_those_of_dist_train(make_jobs, trainer):
@@ -288,7 +290,7 @@ def test_the_check_trains_a_seed_of_its_own(make_jobs, trainer):
     jobs = make_jobs()
     jobs.run(jobs.grid.runs())
     anew = make_jobs(results='anew')
-    (verdict,) = repeat_cells(jobs.grid, jobs, anew)
+    (verdict,) = repeat_cells(jobs.records, anew)
     assert (verdict.table, verdict.row, verdict.column) == ('t', 'r', 'y')
     assert verdict.stated == pytest.approx([10, 20, 30])
     assert verdict.now == pytest.approx(40)
@@ -301,7 +303,7 @@ def test_the_check_needs_a_spread(make_jobs, trainer):
     jobs = make_jobs()
     jobs.run(jobs.grid.runs()[:1])
     with pytest.raises(ValueError, match='1 runs of a have ended'):
-        repeat_cells(jobs.grid, jobs, make_jobs(results='anew'))
+        repeat_cells(jobs.records, make_jobs(results='anew'))
 
 
 @pytest.mark.parametrize(('now', 'holds'), [(69.0, True), (70.0, False)])
@@ -399,12 +401,12 @@ class TestStarts:
         )
         assert not changed.is_trained(runs[0])
         with pytest.raises(ValueError, match='started from a with other'):
-            changed.read(runs[2])
+            changed.records.read(runs[2])
         path = Path('results/b_seed0.json')
         record = json.loads(path.read_text())
         del record['start_digest']  # as in earlier ones
         path.write_text(json.dumps(record))
-        assert changed.is_done(runs[2])
+        assert changed.records.is_done(runs[2])
 
     def test_the_check_trains_them(self, make_jobs, trainer):
         jobs = make_jobs(self.TEXT.replace("'r', 'y'", "'r', 'x'"))
@@ -412,7 +414,7 @@ class TestStarts:
         anew = make_jobs(
             self.TEXT.replace("'r', 'y'", "'r', 'x'"), results='anew'
         )
-        repeat_cells(jobs.grid, jobs, anew)
+        repeat_cells(jobs.records, anew)
         assert sorted(path.name for path in Path('anew').glob('*.json')) == [
             'a_seed2.json',
             'b_seed2.json',

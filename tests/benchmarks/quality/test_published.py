@@ -11,6 +11,7 @@ from benchmarks.quality.figures import tabulate
 from benchmarks.quality.grid import Grid
 from benchmarks.quality.jobs import Jobs
 from benchmarks.quality.plots import draw_table
+from benchmarks.quality.records import Records
 from benchmarks.quality.report import cells, write_report
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -160,7 +161,8 @@ def test_the_published_report_follows_from_the_runs(
         grid.data[name]['env'] = dict(DATA_ROOT=str(folder))
     published = published.parent
     shutil.copytree(published / 'runs', tmp_path / 'runs')
-    write_report(grid, Jobs(grid, tmp_path / 'runs', tmp_path), tmp_path)
+    records = Records(grid, tmp_path / 'runs')
+    write_report(Jobs(records, tmp_path), tmp_path)
     old, new = (
         json.loads((folder / 'report.json').read_text())
         for folder in (published, tmp_path)
