@@ -55,16 +55,19 @@ wide = dict(
 # ATSS has one square anchor.
 three = dict(ratios=[0.5, 1.0, 2.0])
 ablations = ['benchmarks.quality.ablations']
-even = dict(
-    custom_imports=dict(
-        imports=[
-            'mmdet_metaanchor',
-            *ablations,
-            'benchmarks.quality.half_precision',
-        ]
-    ),
-    model=dict(bbox_head=dict(type='EvenRetinaHead')),
-)
+even = {
+    name: dict(
+        custom_imports=dict(
+            imports=[
+                'mmdet_metaanchor',
+                *ablations,
+                'benchmarks.quality.half_precision',
+            ]
+        ),
+        model=dict(bbox_head=dict(type='EvenRetinaHead', **settings)),
+    )
+    for name, settings in (('both', {}), ('reg', dict(only='retina_reg')))
+}
 strong = dict(
     rank=8,
     init_cfg=dict(
@@ -112,18 +115,33 @@ variants = dict(
         'even-half': _of(
             'meta-3x3', dict(type='EvenRetinaHead', pace=0.5), ablations
         ),
+        # Those of boxes alone, or of classes alone.
+        **{
+            f'even-{name}': _of(
+                'meta-3x3',
+                dict(type='EvenRetinaHead', only=f'retina_{name}'),
+                ablations,
+            )
+            for name in ('reg', 'cls')
+        },
         'even-slow': _of(
             'meta-3x3',
             dict(type='EvenRetinaHead'),
             ablations,
             dict(code_layer=0.1, basis_layer=0.1),
         ),
-        'even-digits': dict(detector='digits', data='digits', settings=even),
-        'even-steel': dict(
-            detector='meta',
-            data='steel',
-            settings=dict(schedule, **even),
-        ),
+        **{
+            f'even-{name}': dict(
+                detector=detector,
+                data=name.split('-')[0],
+                settings=dict(begin, **even[head]),
+            )
+            for head, end in (('both', ''), ('reg', '-reg'))
+            for name, detector, begin in (
+                (f'digits{end}', 'digits', {}),
+                (f'steel{end}', 'meta', schedule),
+            )
+        },
         # The config has 0.001.
         **{
             f'{kind}-{rate}': _of(f'{kind}-3x3', rate=rate)
@@ -173,6 +191,8 @@ tables = dict.fromkeys(_base_.tables) | dict(
                 'MetaAnchor, anchors part as fast as stock': 'even',
                 'the same, U and W11 at a tenth of the rate': 'even-slow',
                 'MetaAnchor, anchors part at half of that': 'even-half',
+                'MetaAnchor, boxes alone part as fast as stock': 'even-reg',
+                'MetaAnchor, classes alone part as fast': 'even-cls',
                 'stock, last layers at four times the rate': 'stock-four',
                 'stock, learning rate 0.0005': 'stock-0.0005',
                 'MetaAnchor, learning rate 0.0005': 'meta-0.0005',
@@ -197,6 +217,17 @@ tables = dict.fromkeys(_base_.tables) | dict(
             ['digits', 'even-digits', ['even-digits', 'digits', '9x9']],
             ['tall digits', ['even-digits', 'tall'], None],
             ['steel', 'even-steel', ['even-steel', 'steel', '9x9']],
+            [
+                'digits, boxes alone',
+                'even-digits-reg',
+                ['even-digits-reg', 'digits', '9x9'],
+            ],
+            ['tall digits, boxes alone', ['even-digits-reg', 'tall'], None],
+            [
+                'steel, boxes alone',
+                'even-steel-reg',
+                ['even-steel-reg', 'steel', '9x9'],
+            ],
         ],
         versus=None,
         check=['digits', 'as trained'],

@@ -73,20 +73,27 @@ class EvenRetinaHead(MetaRetinaHead):
     Args:
         *args: As for :class:`MetaRetinaHead`.
         pace (float): Square root of the eigenvalues of the differences.
+        only (str, optional): Name of the last layer whose U it is. Defaults
+            to None, both.
         **kwargs: As for :class:`MetaRetinaHead`.
     """
 
     MOST = 30
 
-    def __init__(self, *args, pace: float = 1.0, **kwargs) -> None:
+    def __init__(
+        self, *args, pace: float = 1.0, only: str | None = None, **kwargs
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.pace = pace
+        self.only = only
 
     def init_weights(self) -> None:
         """As of the head, and then U anew."""
         super().init_weights()
         codes = self.prior_generator.codes()[0]
-        for functions in self.anchor_functions().values():
+        for name, functions in self.anchor_functions().items():
+            if self.only not in (None, name):
+                continue
             layer = functions.basis_layer.weight
             hidden = (codes @ functions.code_layer.weight.detach().T).relu()
             _, sizes, rows = torch.linalg.svd(hidden, full_matrices=False)

@@ -84,3 +84,33 @@ def test_one_hidden_layer_of_all_levels(load_config, family):
     # W11 (128, 2) and U (8, 128) of all generators but one are gone.
     spared = len(plain.anchor_functions()) - 1
     assert sizes[0] - sizes[1] == spared * (128 * 2 + 8 * 128)
+
+
+def test_even_anchors_of_one_branch():
+    """H of boxes has orthonormal columns, times the pace; classes are plain.
+
+    h(b) = U relu(W11 b), and the rows of H are those of the anchors.
+    """
+
+    def build(kind, **settings):
+        head = MODELS.build(
+            dict(type=kind, num_classes=2, in_channels=8, feat_channels=8)
+            | settings
+        )
+        torch.manual_seed(0)
+        head.init_weights()
+        codes = head.prior_generator.codes()[0]
+        return {
+            name: (codes @ each.code_layer.weight.T).relu()
+            @ each.basis_layer.weight.T
+            for name, each in head.anchor_functions().items()
+        }
+
+    even = build('EvenRetinaHead', pace=0.5, only='retina_reg')
+    plain = build('MetaRetinaHead')
+    assert torch.equal(even['retina_cls'], plain['retina_cls'])
+    sizes = torch.linalg.svdvals(even['retina_reg'])
+    # Of nine anchors in two dimensions, the largest differences at least.
+    torch.testing.assert_close(sizes[:3], torch.full((3,), 0.5))
+    assert sizes.max() < 0.5 + 1e-5
+    assert torch.linalg.svdvals(plain['retina_reg'])[2] < 0.4
