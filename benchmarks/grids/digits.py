@@ -146,13 +146,16 @@ variants = {
         for kind in twins
     },
     'default': dict(detector='default', data='digits', settings={}),
-    'default-full': dict(
-        detector='default',
-        data='digits',
-        settings=dict(
-            model=dict(bbox_head=dict(anchor_function=dict(rank=None)))
-        ),
-    ),
+    **{
+        f'default-{name}': dict(
+            detector='default',
+            data='digits',
+            settings=dict(
+                model=dict(bbox_head=dict(anchor_function=dict(rank=rank)))
+            ),
+        )
+        for name, rank in (('rank4', 4), ('rank16', 16), ('full', None))
+    },
     **{
         f'{k}-zero-loss': _vary(k, model=without_sizes, epochs=10)
         for k in twins
@@ -322,6 +325,21 @@ tables = dict(
         ],
         versus='row',
         check=['defaults', '9x9'],
+    ),
+    ranks=dict(
+        title='The defaults: ranks of W2',
+        columns=['as trained', 'tested with 9x9'],
+        rows=[
+            [label, name, [name, 'digits', '9x9']]
+            for label, name in (
+                ('rank 8', 'default'),
+                ('rank 4', 'default-rank4'),
+                ('rank 16', 'default-rank16'),
+                ('full', 'default-full'),
+            )
+        ],
+        versus='row',
+        check=['rank 4', 'as trained'],
     ),
     default_shifted=_shifted(
         'The defaults: other sizes and ratios',
