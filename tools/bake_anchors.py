@@ -42,6 +42,11 @@ def main() -> None:
         stock_cfg, state = bake_anchors(model, cfg)
     _, config = write_stock(out, stock_cfg, state, meta)
     print(f'{out} and {config} need MMDetection alone')
+    if stock_cfg.model.get('bbox_head', {}).get('type') == 'SSDHead':
+        print(
+            'MMDetection 3.3 and 3.5 let an SSDHead predict after '
+            'mmdet.models.SSDHead.loss_cls = None'
+        )
 
 
 if __name__ == '__main__':

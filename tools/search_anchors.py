@@ -86,7 +86,10 @@ def main() -> None:
     args = parse_args()
     init_default_scope('mmdet')
     with one_line_errors():
-        for name, least in dict(images=1, held_images=0, steps=1).items():
+        least_values = dict(
+            images=1, held_images=0, steps=1, patience=1, most=1
+        )
+        for name, least in least_values.items():
             if getattr(args, name) < least:
                 raise ValueError(
                     f'--{name.replace("_", "-")} must be at least {least}, '

@@ -85,7 +85,7 @@ def read_boxes(
     used = [images[a['image_id']] for a in content['annotations']]
     steps = build_steps(pipeline)
     resized = {
-        size: resize(steps, *map(int, size))
+        size: resize(steps, *size)
         for size in {(image['width'], image['height']) for image in used}
     }
     rows = []
@@ -128,8 +128,17 @@ def read_detector_boxes(cfg: Config, ann_file: str | Path) -> Boxes:
     Args:
         cfg (Config): Config of the detector; of its test data set.
         ann_file (str | Path): The JSON file, which may be any.
+
+    Raises:
+        ValueError: As of :func:`read_boxes`, or the test data set wraps
+            others, so that it has no pipeline.
     """
     dataset = cfg.test_dataloader.dataset
+    if 'pipeline' not in dataset:
+        raise ValueError(
+            f'test_dataloader.dataset is a {dataset.type} without a pipeline '
+            'of its own, which would say how images are resized'
+        )
     classes = dataset.get('metainfo', {}).get('classes')
     return read_boxes(ann_file, dataset.pipeline, classes)
 
@@ -150,9 +159,10 @@ def build_steps(pipeline: Sequence[dict]) -> list[Callable]:
 
 
 def resize(
-    steps: Sequence[Callable], width: int, height: int
+    steps: Sequence[Callable], width: float, height: float
 ) -> tuple[tuple[int, int], tuple[float, float]]:
     """(width, height) in px that steps make of an image, and its scale."""
+    width, height = int(width), int(height)  # a JSON may have 640.0
     results = Compose(steps)(
         dict(
             img=np.zeros((height, width, 3), np.uint8),

@@ -46,7 +46,7 @@ def dimension_clusters(
             distinct sizes than clusters.
     """
     sizes = _check_sizes(sizes)
-    distinct = len(np.unique(sizes, axis=0))
+    distinct = _distinct(sizes)
     if not 1 <= number <= distinct:
         raise ValueError(
             f'number must be from 1 to the {distinct} distinct sizes, got '
@@ -87,8 +87,7 @@ def cluster_anchors(
 
     Args:
         sizes (ndarray): (n, 2) sizes (w, h) in px.
-        generator (MetaAnchorGenerator): The training anchors; its
-            strides are taken for square.
+        generator (MetaAnchorGenerator): The training anchors.
         number (int, optional): Anchors per level. Defaults to the
             :func:`knee` of the mean IoU against their number, and to 3 with
             ``by_size``, as published.
@@ -145,7 +144,7 @@ def cluster_anchors(
         clusters = shared
         if per_level:
             own = _part(relative[level == index], seed)
-            if len(np.unique(own, axis=0)) >= number:
+            if _distinct(own) >= number:
                 clusters = dimension_clusters(own, number, seed)
         anchors.append([tuple(s) for s in (clusters * unit).tolist()])
     return anchors
@@ -209,7 +208,7 @@ def knee(sizes: np.ndarray, seed: int = 0, most: int = 15) -> int:
         int: The number.
     """
     sizes = _part(sizes, seed)
-    most = min(most, len(np.unique(sizes, axis=0)))
+    most = min(most, _distinct(sizes))
     numbers = np.arange(1, most + 1)
     scores = np.array(
         [
@@ -265,11 +264,17 @@ def _check_sizes(sizes: np.ndarray) -> np.ndarray:
     return sizes
 
 
+def _distinct(sizes: np.ndarray) -> int:
+    """How many sizes differ by more than rounding, which resizing brings."""
+    return len(np.unique(np.log(sizes).round(6), axis=0))
+
+
 def _run(rng, sizes, number):
     """One start, moved until nothing changes."""
     clusters = sizes[rng.integers(len(sizes), size=1)]
     while len(clusters) < number:
         distance = 1 - shape_iou(sizes, clusters).max(1)
+        distance[distance < 1e-9] = 0  # rounding
         share = distance**2 / (distance**2).sum()
         clusters = np.vstack(
             [clusters, sizes[rng.choice(len(sizes), p=share)]]

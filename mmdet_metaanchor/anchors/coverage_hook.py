@@ -81,9 +81,13 @@ class AnchorCoverageHook(Hook):
             )
             return
         dataset = runner.train_dataloader.dataset
-        boxes = read_training_boxes(
-            dataset, _test_pipeline(runner), MOST_IMAGES
-        )
+        try:
+            boxes = read_training_boxes(
+                dataset, _test_pipeline(runner), MOST_IMAGES
+            )
+        except ValueError as error:
+            runner.logger.warning(f'AnchorCoverageHook: {error}.')
+            return
         found = cover(boxes, head.prior_generator)
         low, lines = describe(boxes, found, head, self.shown)
         if low:
@@ -166,9 +170,13 @@ def _levels(found: Cover, generator: AnchorGenerator) -> Iterator[str]:
 
 def _test_pipeline(runner: Runner) -> list[dict]:
     for name in ('test_dataloader', 'val_dataloader'):
-        loader = runner.cfg.get(name)
-        if loader is not None and 'pipeline' in loader.dataset:
-            return loader.dataset.pipeline
+        dataset = (runner.cfg.get(name) or {}).get('dataset')
+        while dataset is not None:
+            if 'pipeline' in dataset:
+                return dataset.pipeline
+            # Of several data sets side by side, those of the first.
+            parts = dataset.get('datasets') or [None]
+            dataset = dataset.get('dataset', parts[0])
     return []
 
 

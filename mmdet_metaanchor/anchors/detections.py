@@ -20,13 +20,29 @@ MAX_SCORES = 2**24
 
 
 def take_apart(generator: MetaAnchorGenerator) -> list[AnchorSet]:
-    """A set of one anchor per level for every anchor of a generator."""
+    """A set of one anchor per level for every anchor of a generator.
+
+    Args:
+        generator (MetaAnchorGenerator): The generator.
+
+    Returns:
+        list[AnchorSet]: Sizes (w, h) in px.
+
+    Raises:
+        ValueError: Its levels have different numbers of anchors.
+    """
     levels = list_shapes(generator)
+    numbers = [len(sizes) for sizes in levels]
+    if len(set(numbers)) > 1:
+        raise ValueError(
+            'anchors can be tried one by one if every level has as many of '
+            f'them; these have {numbers}'
+        )
     return [[[size] for size in sizes] for sizes in zip(*levels, strict=True)]
 
 
 def unite(sets: Sequence[AnchorSet]) -> list[list[tuple[float, float]]]:
-    """One set of the anchors of several, in their order."""
+    """One set of the anchors of several, (w, h) in px, in their order."""
     levels = zip(*sets, strict=True)
     return [[anchor for part in parts for anchor in part] for parts in levels]
 

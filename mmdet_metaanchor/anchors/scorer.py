@@ -8,6 +8,7 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from ..datasets.coco_faults import find_faults, take_out
+from ..datasets.coco_json import read_coco
 from .detections import suppress
 
 try:
@@ -26,9 +27,14 @@ def read_truth(ann_file: str) -> COCO:
     Args:
         ann_file (str): A COCO JSON. The data set that is made of it tells of
             them.
+
+    Raises:
+        FileNotFoundError: The file is not there.
+        ValueError: It is not a COCO JSON with boxes.
     """
     with redirect_stdout(None):  # COCO prints how long it takes
-        coco = COCO(ann_file)
+        coco = COCO()
+        coco.dataset = read_coco(ann_file)
         take_out(coco.dataset, find_faults(coco.dataset))
         coco.createIndex()
     return coco
@@ -52,6 +58,23 @@ class Scorer:
         self.head = head
         self.coco = coco
         self.cat_ids = list(cat_ids)
+
+    def check(self, images: Sequence[int]) -> None:
+        """Refuse images that no score can be had of.
+
+        Args:
+            images (Sequence[int]): Their ids.
+
+        Raises:
+            ValueError: None of them holds a box to find.
+        """
+        if images and not self.coco.getAnnIds(
+            imgIds=images, catIds=self.cat_ids, iscrowd=False
+        ):
+            raise ValueError(
+                f'none of the {len(images)} images that were drawn holds a '
+                'box, so that nothing can be scored; draw more of them'
+            )
 
     def merge(
         self, sets: Sequence[Sequence[InstanceData]]

@@ -4,6 +4,7 @@ import gc
 import random
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -178,6 +179,16 @@ def greedy_search(
         yield Step(candidate, score, better)
 
 
+@contextmanager
+def _frozen() -> Iterator[None]:
+    """Leave what is there now, a great many detections, to no collection."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
 def search_anchors(
     model: nn.Module,
     dataset: Dataset,
@@ -225,7 +236,9 @@ def search_anchors(
         Found: The anchors and their scores.
 
     Raises:
-        ValueError: ``out_dir`` holds the log of another search.
+        FileNotFoundError: The file of the ground truth is not there.
+        ValueError: ``out_dir`` holds the log of another search, the ground
+            truth is not a COCO JSON, or the images hold no box.
     """
     head = find_head(model)
     first = list_shapes(head.prior_generator)
@@ -243,8 +256,11 @@ def search_anchors(
     else:
         settings['trained'] = trained
     log = Log(out_dir / 'search.json', settings)
+    scorer = Scorer(head, read_truth(dataset.ann_file), dataset.cat_ids)
     order = random.Random(seed).sample(range(len(dataset)), len(dataset))
     held = order[images : images + held_images]
+    for drawn in (order[:images], held):
+        scorer.check([dataset.get_data_info(i)['img_id'] for i in drawn])
 
     def collect(sets: Sequence[AnchorSet], indices: list[int]) -> list:
         loader = DataLoader(
@@ -263,40 +279,37 @@ def search_anchors(
     sets = [trained] if alone else [trained, first]
     results = collect([*sets, *candidates], order[:images])
     starts, found = results[: len(sets)], results[len(sets) :]
-    gc.freeze()  # so many detections make every later collection slow
     collected = time.perf_counter()
-    truth = read_truth(dataset.ann_file)
-    scorer = Scorer(head, truth, dataset.cat_ids)
-    scores = [scorer.score(scorer.merge([start])) for start in starts]
-    least = scores[0]  # of the training anchors
-    before, start, first = max(
-        zip(scores, starts, sets, strict=True), key=lambda entry: entry[0]
-    )
-    if from_nothing:
-        first = [[] for _ in first]
-        start = [image[:0] for image in start]
-        before = scorer.score(scorer.merge([start]))
-    best = max([before, *(s.score for s in log.steps if s.kept)])
-    out_dir.mkdir(parents=True, exist_ok=True)
-    bar = tqdm(total=steps, desc='search', initial=len(log.steps))
-    kept = [candidates[step.candidate] for step in log.steps if step.kept]
-    anchors = unite([first, *kept])
-    if anchors[0]:
-        write(anchors, best)
-    for step in greedy_search(
-        scorer, start, found, steps, patience, seed, log.steps
-    ):
-        log.add(step)
-        if step.kept:
-            anchors = unite([anchors, candidates[step.candidate]])
-            write(anchors, step.score)
-        best = max(best, step.score)
-        bar.update()
-        bar.set_postfix_str(
-            f'{scorer.metric} {100 * before:.2f} to {100 * best:.2f}'
+    with _frozen():
+        scores = [scorer.score(scorer.merge([start])) for start in starts]
+        least = scores[0]  # of the training anchors
+        before, start, first = max(
+            zip(scores, starts, sets, strict=True), key=lambda entry: entry[0]
         )
-    bar.close()
-    gc.unfreeze()
+        if from_nothing:
+            first = [[] for _ in first]
+            start = [image[:0] for image in start]
+            before = scorer.score(scorer.merge([start]))
+        best = max([before, *(s.score for s in log.steps if s.kept)])
+        out_dir.mkdir(parents=True, exist_ok=True)
+        bar = tqdm(total=steps, desc='search', initial=len(log.steps))
+        kept = [candidates[step.candidate] for step in log.steps if step.kept]
+        anchors = unite([first, *kept])
+        if anchors[0]:
+            write(anchors, best)
+        for step in greedy_search(
+            scorer, start, found, steps, patience, seed, log.steps
+        ):
+            log.add(step)
+            if step.kept:
+                anchors = unite([anchors, candidates[step.candidate]])
+                write(anchors, step.score)
+            best = max(best, step.score)
+            bar.update()
+            bar.set_postfix_str(
+                f'{scorer.metric} {100 * before:.2f} to {100 * best:.2f}'
+            )
+        bar.close()
     if least > best:
         anchors, best = trained, least
         write(anchors, best)

@@ -26,10 +26,17 @@ def read_training_boxes(
         Boxes: Without crowds and others that training ignores.
 
     Raises:
-        ValueError: There are none.
+        ValueError: There are none, or sizes are drawn at random, and there
+            is no test pipeline.
     """
     steps = find_resizing(dataset)
     if any('Random' in type(step).__name__ for step in steps):
+        if not test_pipeline:
+            raise ValueError(
+                'the training draws the sizes of images at random, and the '
+                'config has no test pipeline that would say how large '
+                'objects are'
+            )
         steps = build_steps(test_pipeline)
     number = len(dataset)
     chosen = np.linspace(0, number - 1, min(number, most)).round().astype(int)

@@ -41,9 +41,9 @@ def bake_anchors(
     than that of the stock convolution is surrounded by zeros.
 
     Args:
-        model (nn.Module): A detector with a MetaAnchor head whose levels
-            share their convolutions, and the anchors to freeze, which
-            :func:`customize_anchors` may have chosen.
+        model (nn.Module): A detector with a MetaAnchor head, and the anchors
+            to freeze, which :func:`customize_anchors` may have chosen. Where
+            levels share their convolutions, they share the codes of anchors.
         cfg (Config): Its config. It is not changed.
 
     Returns:
@@ -101,6 +101,8 @@ def write_stock(
         list[Path]: The checkpoint and the config.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
+    # Where a checkpoint names no classes, MMDetection asks the config.
+    meta = {key: value for key, value in meta.items() if value}
     with replacing(out) as part:
         torch.save(dict(meta=meta, state_dict=state), part)
     config = out.with_suffix('.py')

@@ -145,7 +145,7 @@ class MetaAnchorGenerator(AnchorGenerator):
 
     @standard_box.setter
     def standard_box(self, box: Sequence) -> None:
-        boxes = torch.as_tensor(box, dtype=torch.float32)
+        boxes = torch.as_tensor(box, dtype=torch.float32).cpu()
         if boxes.ndim == 1:
             boxes = boxes[None]
         check_standard_boxes(boxes, self.num_levels, 'px')

@@ -156,16 +156,18 @@ def interpolate(
         functions (AnchorWeights): Whose parameters are sought. They
             are not changed.
         codes (Tensor): (A, 2) codes of the priors, log-space.
-        weight (Tensor): Kernel (A * C, in_channels, k, k).
+        weight (Tensor): Kernel (A * C, in_channels, k, k), on any device.
         bias (Tensor): (A * C,).
 
     Returns:
-        tuple[dict[str, Tensor], float]: The parameters by name, and the
-        largest difference of a weight of a prior's from that of the
+        tuple[dict[str, Tensor], float]: The parameters by name, on the CPU,
+        and the largest difference of a weight of a prior's from that of the
         convolution, as a share of the largest weight.
     """
     kernels, biases = (
-        part.double().reshape(len(codes), functions.shared.out_channels, -1)
+        part.double()
+        .cpu()
+        .reshape(len(codes), functions.shared.out_channels, -1)
         for part in (weight, bias)
     )
     if functions.output_map is not None:
@@ -174,7 +176,7 @@ def interpolate(
     wanted = torch.cat([kernels.flatten(1), biases.flatten(1)], dim=1)
 
     state = {
-        name: param.detach().clone()
+        name: param.detach().to('cpu', copy=True)
         for name, param in functions.state_dict().items()
     }
     units = len(functions.bends)

@@ -263,11 +263,7 @@ def open_session(
     """
     cfg = Config.fromfile(config)
     model, meta = load_detector(cfg, checkpoint)
-    # A checkpoint that was not written by a training names no classes.
-    named = meta['dataset_meta'] or dict(
-        cfg.test_dataloader.dataset.get('metainfo', {})
-    )
-    model.cfg, model.dataset_meta = cfg, named
+    model.cfg, model.dataset_meta = cfg, meta['dataset_meta']
     return Session(model.to(get_device()), images, ann_file)
 
 

@@ -188,7 +188,8 @@ def load_detector(cfg: Config, checkpoint: str) -> tuple[nn.Module, dict]:
 
     Returns:
         tuple[nn.Module, dict]: The detector, for evaluation, and what the
-        checkpoint says of its data, ``dict(dataset_meta=...)``.
+        checkpoint says of its data, ``dict(dataset_meta=...)``; where it says
+        nothing, what the config does.
 
     Raises:
         FileNotFoundError: The checkpoint does not exist.
@@ -200,8 +201,18 @@ def load_detector(cfg: Config, checkpoint: str) -> tuple[nn.Module, dict]:
         load_state_dict(
             model, content['state_dict'], strict=True, logger='silent'
         )
-    meta = content.get('meta', {}).get('dataset_meta', {})
-    return model.eval(), dict(dataset_meta=meta)
+    return model.eval(), dict(dataset_meta=_dataset_meta(content, cfg))
+
+
+def _dataset_meta(content: dict, cfg: Config) -> dict:
+    """Classes as MMDetection 3 or 2 has written them, or of the config."""
+    meta = content.get('meta', {})
+    if meta.get('dataset_meta'):
+        return meta['dataset_meta']
+    if meta.get('CLASSES'):
+        return dict(classes=meta['CLASSES'])
+    loader = cfg.get('test_dataloader') or {}
+    return dict(loader.get('dataset', {}).get('metainfo') or {})
 
 
 @contextmanager

@@ -221,8 +221,11 @@ def use_exact_loop(cfg: Config) -> None:
         cfg (Config): Config of a training, changed in place.
     """
     by_epoch = cfg.train_cfg.get('by_epoch', True)
-    kind = 'EpochBasedTrainLoop' if by_epoch else 'IterBasedTrainLoop'
+    kind = EpochBasedTrainLoop if by_epoch else IterBasedTrainLoop
     kind = cfg.train_cfg.get('type', kind)
-    if kind in ('EpochBasedTrainLoop', 'IterBasedTrainLoop'):
-        cfg.train_cfg.pop('by_epoch', None)
-        cfg.train_cfg.type = f'Exact{kind}'
+    for stock in (EpochBasedTrainLoop, IterBasedTrainLoop):
+        name = stock.__name__
+        # By name, with the scope, or by class, in configs in Python style.
+        if kind in (stock, name, f'mmengine.{name}'):
+            cfg.train_cfg.pop('by_epoch', None)
+            cfg.train_cfg.type = f'Exact{name}'

@@ -230,6 +230,21 @@ def test_knee_finds_the_number_of_clusters():
     assert knee(sizes, most=8) == 3
 
 
+@pytest.mark.parametrize('scale', [1333 / 768, 1333 / 900])
+def test_sizes_that_differ_by_rounding_are_one(scale):
+    """20 px between corners at other places, resized."""
+    corner = np.arange(60.0)[:, None] * [3, 7]
+    sizes = (corner + 20) * scale - corner * scale
+    assert len(np.unique(sizes, axis=0)) > 2
+    assert knee(sizes) == 1
+    with pytest.raises(ValueError, match='1 distinct sizes, got 2'):
+        dimension_clusters(sizes, 2)
+    # Another one is found beside them.
+    both = np.vstack([sizes, [[30.0, 90.0]]])
+    expected = [[20 * scale] * 2, [30, 90]]
+    np.testing.assert_allclose(dimension_clusters(both, 2), expected)
+
+
 @pytest.fixture
 def tried(monkeypatch):
     """How many sizes are clustered each time, where 60 are the most."""

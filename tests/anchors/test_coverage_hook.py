@@ -109,13 +109,13 @@ def head(kind='RetinaHead', assigner=None, **anchors):
 def log(root, caplog):
     """Level and text of what the hook logs before a training."""
 
-    def log(part, dataset=None, **hook):
+    def log(part, dataset=None, cfg=None, **hook):
         logger = logging.getLogger('test_coverage_hook')
         logger.setLevel('INFO')
         runner = SimpleNamespace(
             model=nn.Sequential(part),
             logger=logger,
-            cfg=Config(),
+            cfg=Config(cfg),
             train_dataloader=SimpleNamespace(
                 dataset=dataset or data_set(root)
             ),
@@ -255,6 +255,39 @@ def test_sizes_that_are_drawn_are_those_of_the_test(root):
     test = [LOAD[0], dict(RESIZE, scale=(192, 144)), LOAD[1]]
     boxes = read_training_boxes(dataset, test, 100)
     assert boxes.boxes[0].tolist() == [36, 36, 84, 84]  # three times
+
+
+@pytest.mark.parametrize(
+    ('wrapped', 'found'),
+    [
+        (lambda inside: dict(type='ConcatDataset', datasets=[inside]), True),
+        (lambda inside: dict(type='RepeatDataset', dataset=inside), True),
+        (lambda inside: dict(type='OwnDataset'), False),
+    ],
+)
+def test_the_pipeline_of_a_wrapped_test_set(root, log, wrapped, found):
+    drawn = dict(type='RandomResize', scale=[(64, 48), (640, 480)])
+    inside = dict(type='CocoDataset', pipeline=[RESIZE])
+    loader = dict(dataset=wrapped(inside))
+    ((level, text),) = log(
+        head('RetinaHead'),
+        data_set(root, resize=drawn),
+        dict(val_dataloader=loader),
+    )
+    if found:
+        assert text == LOG.format(root=root)
+    else:
+        assert 'no test pipeline that would say how large' in text
+    assert level == 'WARNING'
+
+
+def test_sides_of_images_may_be_floats(root):
+    content = json.loads((root / 'train.json').read_text())
+    for image in content['images']:
+        image.update(width=64.0, height=48.0)
+    (root / 'train.json').write_text(json.dumps(content))
+    boxes = read_training_boxes(data_set(root), [], 100)
+    assert boxes.image_sizes.tolist() == [[128, 96]] * 4
 
 
 def test_some_images_of_many(root):

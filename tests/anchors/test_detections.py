@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from mmdet.registry import MODELS
+from mmdet.registry import MODELS, TASK_UTILS
 from mmengine.structures import InstanceData
 
 from mmdet_metaanchor.anchors.customize import find_head
@@ -10,6 +10,8 @@ from mmdet_metaanchor.anchors.detections import (
     _kept,
     cut_levels,
     suppress,
+    take_apart,
+    unite,
 )
 
 
@@ -70,3 +72,17 @@ def test_nothing_is_left(load_config, name, number):
         assert left.img_id == 7
         assert sorted(left.keys()) == sorted(none.keys())
         assert len(left) == 0
+
+
+def test_anchors_one_by_one():
+    """The first of every level, then the second; one number for all levels."""
+    settings = dict(type='MetaAnchorGenerator', strides=[8, 16])
+    sizes = [[(10, 20), (30, 30)], [(20, 40), (60, 60)]]
+    generator = TASK_UTILS.build(dict(settings, shapes=sizes))
+    first, second = take_apart(generator)
+    assert first == [[(10, 20)], [(20, 40)]]
+    assert second == [[(30, 30)], [(60, 60)]]
+    assert unite([first, second]) == sizes
+    generator = TASK_UTILS.build(dict(settings, shapes=[sizes[0], [(9, 9)]]))
+    with pytest.raises(ValueError, match=r'these have \[2, 1\]'):
+        take_apart(generator)

@@ -11,6 +11,7 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
 from mmdet_metaanchor.anchors.browse import browse_matches
+from mmdet_metaanchor.anchors.browse.matches import find_images
 from mmdet_metaanchor.anchors.matches import (
     find_assigning_head,
     match,
@@ -172,6 +173,7 @@ def test_picture(built, tmp_path, monkeypatch):
         (['none.png'], 'has no image none.png; its first is 0.png'),
         (['--assigner', 'SimOTAAssigner'], 'SimOTAAssigner looks at more'),
         (['--assigner', '9'], 'an assigner must be a type such as'),
+        (['--assigner', 'MaxIouAssigner'], 'no assigner named MaxIouAssigner'),
         (['--assigner', 'MaxIoUAssigner'], 'pos_iou_thr'),
     ],
 )
@@ -181,6 +183,28 @@ def test_bad_input(load_config, tmp_path, fail, words, message):
     path = ROOT / 'configs' / SQUARE
     assert message in fail('browse_matches.py', path, *out, *words)
     assert not (tmp_path / 'out').exists()
+
+
+def test_images_by_as_much_of_their_path_as_it_takes():
+    names = ['a/1.png', 'b/1.png', 'b/1.jpg', 'b/2.png']
+
+    class Images(list):
+        ann_file = 'train.json'
+
+        def get_data_info(self, index):
+            return dict(img_path=f'root/{self[index]}')
+
+    dataset = Images(names)
+    assert find_images(dataset, ['b/1.png', '2.png']) == [1, 3]
+    assert find_images(dataset, ['elsewhere/2.png']) == [3]
+    for wanted, message in (
+        (['1.png'], 'train.json has 2 images 1.png; give more of the path'),
+        (['c/1.png'], 'has 2 images c/1.png; give more'),
+        (['3.png'], 'has no image 3.png; its first is 1.png'),
+        (['a/1.png', 'b/1.jpg'], '2 images are named 1 and would share'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            find_images(dataset, wanted)
 
 
 def test_a_detector_without_an_assigner(load_config, tmp_path, fail):

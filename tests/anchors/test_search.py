@@ -193,6 +193,27 @@ def test_boxes_that_no_detector_can_learn_are_no_truth(tiny_data, tmp_path):
     assert len(clean.anns) == 4
 
 
+def test_images_without_a_box_to_find(tiny_data, tmp_path):
+    """Their mAP would be NaN, which is above nothing."""
+    content = json.loads((tiny_data / 'train.json').read_text())
+    first, second = (image['id'] for image in content['images'][:2])
+    for annotation in content['annotations']:
+        if annotation['image_id'] == second:
+            annotation['iscrowd'] = 1
+    (tmp_path / 'truth.json').write_text(json.dumps(content))
+    truth = scorer.read_truth(str(tmp_path / 'truth.json'))
+    ids = [category['id'] for category in content['categories']]
+    one = Scorer(None, truth, ids)
+    one.check([first, second])
+    one.check([])  # none is held back
+    with pytest.raises(ValueError, match='none of the 1 images .* holds'):
+        one.check([second])
+    del content['annotations']
+    (tmp_path / 'truth.json').write_text(json.dumps(content))
+    with pytest.raises(ValueError, match='no list of annotations'):
+        scorer.read_truth(str(tmp_path / 'truth.json'))
+
+
 def test_memory_is_bounded(model):
     """SETS[0] has two anchors per level, SETS[1] one."""
     found = collect_detections(model, loader(), SETS, 5)
@@ -304,6 +325,9 @@ class TestTrainingAnchors:
             def __len__(self):
                 return 4
 
+            def get_data_info(self, index):
+                return dict(img_id=index)
+
         def worth(found):
             if isinstance(found, Merged):
                 return found
@@ -313,6 +337,9 @@ class TestTrainingAnchors:
             metric = 'mAP'
 
             def __init__(self, head, coco, categories):
+                pass
+
+            def check(self, images):
                 pass
 
             def merge(self, sets):
@@ -445,7 +472,15 @@ def test_nothing_detected_scores_zero():
 
 
 @pytest.mark.parametrize(
-    'words', ['--images 0', '--images -3', '--held-images -1', '--steps 0']
+    'words',
+    [
+        '--images 0',
+        '--images -3',
+        '--held-images -1',
+        '--steps 0',
+        '--patience 0',
+        '--most -1',
+    ],
 )
 def test_tool_refuses_numbers(fail, words):
     message = fail(

@@ -4,7 +4,14 @@ import copy
 
 import pytest
 import torch
-from families import assert_equal, both_forms, build, every_head, features
+from families import (
+    assert_equal,
+    both_forms,
+    build,
+    build_stock,
+    every_head,
+    features,
+)
 from mmdet.registry import MODELS
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 
@@ -63,6 +70,20 @@ def test_anchors_changed_on_a_gpu(name, form):
     customize_anchors(other, sizes)
     assert_equal(outputs(other, feats), outputs(head, feats), tolerance=1e-4)
     assert_equal(outputs(other.cpu(), feats), outputs(head, feats))
+
+
+@every_head
+@both_forms
+@pytest.mark.parametrize('state_on', ['cpu', 'cuda'])
+def test_takes_a_stock_checkpoint(name, form, state_on):
+    """A runner moves the model before it loads; a resume moves the state."""
+    state = build_stock(name).state_dict()
+    head = build(name, form=form)
+    other = copy.deepcopy(head).cuda()
+    head.load_state_dict(dict(state))
+    other.load_state_dict({k: v.to(state_on) for k, v in state.items()})
+    feats = features(name)
+    assert_equal(outputs(other, feats), outputs(head, feats), tolerance=1e-4)
 
 
 def move(samples, size):

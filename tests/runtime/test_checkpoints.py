@@ -137,6 +137,26 @@ def test_detector_of_a_url(tiny, checkpoint, download):
         assert torch.equal(value, same)
 
 
+@pytest.mark.parametrize(
+    ('meta', 'expected'),
+    [
+        (dict(CLASSES=('one', 'two')), dict(classes=('one', 'two'))),
+        (dict(dataset_meta=dict()), dict(classes=('odd', 'even'))),
+        ({}, dict(classes=('odd', 'even'))),
+    ],
+    ids=['MMDetection 2', 'of nothing', 'none'],
+)
+def test_classes_of_other_checkpoints(
+    tiny, checkpoint, tmp_path, meta, expected
+):
+    """Where they name none, those of the config."""
+    content = dict(torch.load(checkpoint), meta=meta)
+    torch.save(content, tmp_path / 'other.pth')
+    tiny.test_dataloader.dataset.metainfo = dict(classes=('odd', 'even'))
+    _, found = load_detector(tiny, str(tmp_path / 'other.pth'))
+    assert found == dict(dataset_meta=expected)
+
+
 def test_test_of_a_url(tiny, download):
     runner = build_runner(tiny)
     load_strictly(runner, 'https://host/tiny.pth')

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmdet_metaanchor.runtime.exact_loops import (
     Draw,
@@ -134,6 +134,15 @@ def test_other_loops_stay(tiny):
         (dict(by_epoch=True), dict(type='ExactEpochBasedTrainLoop')),
         (dict(), dict(type='ExactEpochBasedTrainLoop')),
         (dict(by_epoch=False), dict(type='ExactIterBasedTrainLoop')),
+        # As of configs in Python style, and with the scope.
+        (
+            dict(type=EpochBasedTrainLoop, max_epochs=2),
+            dict(type='ExactEpochBasedTrainLoop', max_epochs=2),
+        ),
+        (
+            dict(type='mmengine.IterBasedTrainLoop'),
+            dict(type='ExactIterBasedTrainLoop'),
+        ),
         (dict(type='OwnLoop'), dict(type='OwnLoop')),
     ):
         tiny.train_cfg = before

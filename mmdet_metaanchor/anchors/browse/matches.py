@@ -1,5 +1,6 @@
 """Pictures of what assigners make of the priors of an image."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
@@ -55,12 +56,15 @@ def browse_matches(
     Raises:
         TypeError: The model has no anchors or no assigner, an assigner
             looks at predictions, or an assigner lacks an argument.
-        ValueError: An image is not in the data set.
+        ValueError: An assigner is not known, or as of :func:`find_images`.
     """
     model.eval()
     own = find_assigning_head(model).assigner
     rules = {f"{type(own).__name__}, the config's": own}
     for cfg in assigners:
+        kind = cfg['type']
+        if isinstance(kind, str) and TASK_UTILS.get(kind) is None:
+            raise ValueError(f'there is no assigner named {kind}')
         rules[_name(cfg)] = TASK_UTILS.build(dict(cfg))
     out_dir = Path(out_dir)
     written = []
@@ -78,7 +82,8 @@ def find_images(dataset: BaseDataset, names: Sequence[str]) -> list[int]:
     """Where images are in a data set, by the names of their files.
 
     Raises:
-        ValueError: One is not there, or none has an object.
+        ValueError: One is not there, or is one of several of that name; two
+            would share a picture; or none has an object.
     """
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     if not names:
@@ -86,14 +91,33 @@ def find_images(dataset: BaseDataset, names: Sequence[str]) -> list[int]:
             if any(not i['ignore_flag'] for i in info['instances']):
                 return [index]
         raise ValueError(f'no image of {dataset.ann_file} has an object')
-    places = {Path(i['img_path']).name: n for n, i in enumerate(infos)}
-    lost = [name for name in names if Path(name).name not in places]
-    if lost:
+    places = [_place(infos, name, dataset.ann_file) for name in names]
+    stems = Counter(Path(infos[place]['img_path']).stem for place in places)
+    stem, number = stems.most_common(1)[0]
+    if number > 1:
         raise ValueError(
-            f'{dataset.ann_file} has no image {", ".join(lost)}; its first is '
-            f'{next(iter(places))}'
+            f'{number} images are named {stem} and would share their picture; '
+            'give images of different names'
         )
-    return [places[Path(name).name] for name in names]
+    return places
+
+
+def _place(infos: Sequence[dict], name: str, ann_file: str) -> int:
+    """Of the only image whose path ends with a name, or with its last part."""
+    paths = [Path(info['img_path']).absolute().parts for info in infos]
+    wanted = Path(name).parts
+    for tail in (wanted, wanted[-1:]):
+        found = [n for n, p in enumerate(paths) if p[-len(tail) :] == tail]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ValueError(
+                f'{ann_file} has {len(found)} images {name}; give more of '
+                'the path of one'
+            )
+    raise ValueError(
+        f'{ann_file} has no image {name}; its first is {paths[0][-1]}'
+    )
 
 
 def draw_matches(
