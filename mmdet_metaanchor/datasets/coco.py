@@ -55,7 +55,8 @@ def read_images(cfg: Config, split: str) -> CocoDataset:
         split (str): 'train', 'val' or 'test'.
 
     Raises:
-        ValueError: The data set of the split wraps others.
+        ValueError: The data set of the split wraps others, or an image
+            cannot be read.
     """
     source = cfg[f'{split}_dataloader'].dataset
     if 'ann_file' not in source:
@@ -68,6 +69,6 @@ def read_images(cfg: Config, split: str) -> CocoDataset:
         if key in source:
             wanted[key] = source[key]
     if wanted.type in STOCK:
-        # Of a training split, too: what a training drops does no harm here.
+        # Of a training split, too: boxes that a training drops do no harm.
         wanted.update(type=CHECKED, faults='drop')
     return DATASETS.build(wanted)

@@ -37,6 +37,9 @@ class Levels:
     Args:
         generator (MetaAnchorGenerator): Anchors of the detector; their
             strides are taken for square.
+
+    Raises:
+        ValueError: Two levels have the same stride.
     """
 
     def __init__(self, generator: MetaAnchorGenerator) -> None:

@@ -21,7 +21,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield part
         if part.is_file():
-            with open(part, 'rb') as file:
+            with open(part, 'r+b') as file:  # Windows refuses with 'rb'
                 os.fsync(file.fileno())  # before the name is given
         os.replace(part, path)
     finally:

@@ -257,6 +257,8 @@ BAD_XML = {
     ),
     'flat': (voc_file('', [('c', 9, 1, 3, 9)]), 'px has no area'),
     'outside': (voc_file('', [('c', 120, 1, 130, 9)]), 'lies outside of its'),
+    # Of corners 9.001 and 9.004 px, rounded to 0.01 px, nothing is left.
+    'thin': (voc_file('', [('c', 10.001, 1, 9.004, 9)]), 'less than 0.01 px'),
     'turned': (voc_file('', [], (80, 100)), '80x100 px, and a.png has 100x80'),
     'nameless': (voc_file('', [(' ', 1, 1, 9, 9)]), 'it has no name'),
 }

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 # Names of the corners in messages, VOC's.
 CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
+# As many as COCO's own files have: 1/100 px.
+DECIMALS = 2
 
 
 class Box(NamedTuple):
@@ -113,7 +115,7 @@ def read_corners(
 
 
 def check_corners(corners: Sequence[float], size: tuple[int, int]) -> None:
-    """Refuse a box without an area, or outside of its image.
+    """Refuse a box without an area, in its image or at all.
 
     Args:
         corners (Sequence[float]): (x1, y1, x2, y2), edges in px.
@@ -126,11 +128,20 @@ def check_corners(corners: Sequence[float], size: tuple[int, int]) -> None:
     if not (x1 < x2 and y1 < y2):
         raise ValueError(f'the box {_short(corners)} px has no area')
     width, height = size
-    if min(x2, y2) <= 0 or x1 >= width or y1 >= height:
+    x1, y1, x2, y2 = cut(corners, size)
+    if not (x1 < x2 and y1 < y2):
         raise ValueError(
             f'the box {_short(corners)} px lies outside of its image of '
-            f'{width}x{height} px'
+            f'{width}x{height} px, but for less than {0.1**DECIMALS:g} px'
         )
+
+
+def cut(corners: Sequence[float], size: tuple[int, int]) -> list[float]:
+    """Corners within the image, and rounded as they are written."""
+    return [
+        round(min(max(corner, 0.0), side), DECIMALS)
+        for corner, side in zip(corners, size * 2, strict=True)
+    ]
 
 
 def _short(numbers: Sequence[float]) -> str:

@@ -7,11 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...runtime.files import write_json
-from .boxes import Annotated, Box, Read
+from .boxes import DECIMALS, Annotated, Read, cut
 from .images import ImageFolder
-
-# As many as COCO's own files have: 1/100 px.
-DECIMALS = 2
 
 
 class WrongFiles(ValueError):
@@ -153,7 +150,7 @@ def _content(members: Sequence[Annotated], classes: Sequence[str]) -> dict:
     numbers = {name: number for number, name in enumerate(classes, 1)}
     annotations = []
     for number, (image, box) in enumerate(rows, 1):
-        x1, y1, x2, y2 = _cut(box, members[image - 1].size)
+        x1, y1, x2, y2 = cut(box.corners, members[image - 1].size)
         width, height = round(x2 - x1, DECIMALS), round(y2 - y1, DECIMALS)
         annotations.append(
             dict(
@@ -173,14 +170,6 @@ def _content(members: Sequence[Annotated], classes: Sequence[str]) -> dict:
         annotations=annotations,
         categories=[dict(id=id_, name=name) for name, id_ in numbers.items()],
     )
-
-
-def _cut(box: Box, size: tuple[int, int]) -> list[float]:
-    """Corners within the image."""
-    return [
-        round(min(max(corner, 0.0), side), DECIMALS)
-        for corner, side in zip(box.corners, size * 2, strict=True)
-    ]
 
 
 def _count(members: Sequence[Annotated], classes: Sequence[str]) -> str:
