@@ -339,7 +339,7 @@ tables = dict(
             )
         ],
         versus='row',
-        check=['rank 4', 'as trained'],
+        check=['full', 'as trained'],
     ),
     default_shifted=_shifted(
         'The defaults: other sizes and ratios',
