@@ -2,7 +2,11 @@
 
 ``python -m benchmarks.photographs SOURCE [OUT]``. SOURCE holds the folders
 ``plates``, ``plates-us``, ``plates-eu``, ``neu`` and ``bccd``, each with
-``images/``, ``train.json`` and ``val.json`` in COCO format. OUT (default
+``images/``, ``train.json`` and ``val.json`` in COCO format: licence plates of
+Romania (RobertLucian/license-plate-dataset), of the USA and of Europe
+(openalpr/benchmarks, each with 50 images in ``train.json``), NEU-DET's defects
+of steel, and blood cells (Shenggan/BCCD_Dataset), no image larger than 640 px.
+OUT (default
 data/photographs) receives links to them, and ``neu-square``: the classes of
 ``neu`` whose boxes are of all ratios, with only those images for training
 that hold no box longer than twice its other side, and all for testing; and
