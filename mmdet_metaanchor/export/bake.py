@@ -103,6 +103,7 @@ def write_stock(
     out.parent.mkdir(parents=True, exist_ok=True)
     # Where a checkpoint names no classes, MMDetection asks the config.
     meta = {key: value for key, value in meta.items() if value}
+    state = {name: value.cpu() for name, value in state.items()}
     with replacing(out) as part:
         torch.save(dict(meta=meta, state_dict=state), part)
     config = out.with_suffix('.py')

@@ -102,7 +102,7 @@ def summary(tensors: Sequence[Tensor]) -> Tensor:
     Returns:
         Tensor: (n,) integers, on this device; empty on 'meta'.
     """
-    parts = [torch.empty(0, dtype=torch.int32)]
+    parts = [torch.empty(0, dtype=torch.int32, device='cpu')]
     with torch.no_grad():
         for tensor in tensors:
             if tensor.is_meta:
@@ -121,7 +121,9 @@ def _mark(value) -> tuple | int:
     if isinstance(value, Tensor):
         # Tensors of inference mode count no writes.
         version = None if value.is_inference() else value._version
-        return id(value), version, value.dtype
+        # Watched ones are not held: after a move to another device and back
+        # a new one may have the identity of an old one.
+        return id(value), version, value.dtype, value.device
     if isinstance(value, (int, float, str, torch.dtype, torch.device)):
         return type(value).__name__, value
     return id(value)

@@ -58,7 +58,8 @@ def check_shapes(shapes: Shapes, strides: Sequence) -> list[Tensor]:
             ) from None
         for w, h in pairs:
             check_size(w, h, level)
-        levels.append(torch.tensor(pairs).float().reshape(-1, 2))
+        sizes = torch.tensor(pairs, dtype=torch.float32, device='cpu')
+        levels.append(sizes.reshape(-1, 2))
     return levels
 
 

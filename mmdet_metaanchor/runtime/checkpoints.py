@@ -249,10 +249,11 @@ def check_fits(runner: Runner, checkpoint: str, whole: bool) -> None:
         runner.model.module if is_model_wrapper(runner.model) else runner.model
     )
     state = read_checkpoint(checkpoint)['state_dict']
+    # MMCV's SyncBatchNorm holds its processes, of which there is no copy.
+    groups = [m.group for m in model.modules() if hasattr(m, 'group')]
+    model = copy.deepcopy(model, {id(group): group for group in groups})
     with fitting(checkpoint, model):
-        missing, unknown = copy.deepcopy(model).load_state_dict(
-            state, strict=False
-        )
+        missing, unknown = model.load_state_dict(state, strict=False)
         if unknown or (whole and missing):
             names = unknown or missing
             raise RuntimeError(

@@ -101,6 +101,8 @@ def use_amp(cfg: Config) -> None:
             'out'
         )
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    # It leaves steps out itself, by its scaler.
+    cfg.optim_wrapper.pop('non_finite', None)
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 

@@ -3,6 +3,7 @@
 import atexit
 import ctypes
 import gc
+import os
 
 import torch
 from mmdet.utils import setup_cache_size_limit_of_dynamo
@@ -20,6 +21,10 @@ def build_runner(cfg: Config) -> Runner:
     """Runner of ``cfg``, its processes connected where there are several."""
     setup_cache_size_limit_of_dynamo()
     keep_freed_memory()
+    if cfg.get('randomness', {}).get('deterministic'):
+        # Older PyTorch asks for it where cuBLAS multiplies matrices, as for
+        # weights that are generated, and in no stock head.
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
     if cfg.launcher == 'pytorch' and get_device() == 'cpu':
         connect_cpu_processes(cfg)
     if 'runner_type' in cfg:

@@ -72,6 +72,16 @@ def test_an_input_that_is_gone_is_not_confused(asked):
         assert square(torch.tensor(float(i))) == i**2
 
 
+def test_another_device_counts(asked, monkeypatch):
+    """A new tensor may have the identity of one that is not held."""
+    _, _, memo = asked
+    monkeypatch.setattr(memo_module, 'id', lambda value: 7, raising=False)
+    watched = torch.tensor(3.0)
+    assert memo(lambda: 'here', watched=[watched]) == 'here'
+    assert memo(lambda: 'again', watched=[watched.clone()]) == 'here'
+    assert memo(lambda: 'there', watched=[watched.to('meta')]) == 'there'
+
+
 def test_keeps_few(asked):
     square, computed, memo = asked
     numbers = [torch.tensor(float(i)) for i in range(3 * memo.most)]

@@ -68,6 +68,35 @@ def test_stock_arguments_give_the_stock_grid(extra):
         assert torch.equal(a, b)
 
 
+@pytest.mark.parametrize(
+    'anchors',
+    [
+        dict(scales=[4], ratios=[0.5, 1.0, 2.0]),
+        dict(shapes=[[(10, 20)], [(20, 40)]]),
+    ],
+    ids=list,
+)
+def test_priors_are_on_the_cpu_as_those_of_stock(anchors):
+    """Whatever PyTorch's default device is, as for a model made on a GPU."""
+    settings = dict(strides=[8, 16], jitter=(0.2, 0.3), **anchors)
+    expected = build(**settings)
+    with torch.device('meta'):
+        priors = build(**settings)
+        priors.use_box_per_level()
+        expected.use_box_per_level()
+        for ours, theirs in (
+            (priors.codes(), expected.codes()),
+            (priors.base_anchors, expected.base_anchors),
+            ([priors.units], [expected.units]),
+            ([priors.shape_range()], [expected.shape_range()]),
+        ):
+            assert all(map(torch.equal, ours, theirs))
+        with priors.jittered():
+            assert {base.device.type for base in priors.base_anchors} == {
+                'cpu'
+            }
+
+
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
 @pytest.mark.parametrize('extra', LIKE_MMDETECTION)
 def test_priors_of_indices_are_those_of_the_grid(extra, dtype):

@@ -15,8 +15,11 @@ def test_amp_is_turned_on_where_there_is_an_accelerator(monkeypatch):
     monkeypatch.setattr(
         'mmdet_metaanchor.runtime.command_line.get_device', lambda: 'cuda'
     )
-    cfg = Config(dict(optim_wrapper=dict(type='OptimWrapper')))
+    # What FiniteOptimWrapper alone takes.
+    wrapper = dict(type='FiniteOptimWrapper', non_finite='stop')
+    cfg = Config(dict(optim_wrapper=wrapper))
     use_amp(cfg)
+    assert 'non_finite' not in cfg.optim_wrapper
     assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
     assert cfg.optim_wrapper.loss_scale == 'dynamic'
 

@@ -132,6 +132,18 @@ def test_a_training_starts_from_no_other_model(tiny, checkpoint, other, whole):
         torch.testing.assert_close(value, before[key], equal_nan=True)
 
 
+def test_a_model_that_holds_its_processes(tiny, checkpoint):
+    """MMCV's SyncBatchNorm has a process group, which cannot be copied."""
+
+    class Group:
+        def __deepcopy__(self, memo):
+            raise TypeError('cannot pickle')
+
+    runner = build_runner(tiny)
+    runner.model.backbone.group = Group()
+    check_fits(runner, checkpoint, whole=True)
+
+
 def test_what_a_checkpoint_lacks_is_trained_from_the_start(
     tiny, checkpoint, tmp_path
 ):
