@@ -97,7 +97,7 @@ def summarise_cover(boxes: Boxes, found: Cover) -> list[dict]:
         ``mean_iou``, and ``best_possible_recall`` as YOLOv5 counts it.
     """
     rows = []
-    for name, members in _groups(boxes):
+    for name, members in _kinds(boxes):
         if members.any():
             iou = found.iou[members]
             reached = found.side_ratio[members] < MAX_SIDE_RATIO
@@ -166,7 +166,7 @@ def draw_cover(
         figure.savefig(part, dpi=DPI, format='png')
 
 
-def _groups(boxes: Boxes) -> Iterator[tuple[str, np.ndarray]]:
+def _kinds(boxes: Boxes) -> Iterator[tuple[str, np.ndarray]]:
     yield 'all', np.ones(len(boxes.boxes), bool)
     for name, (low, high) in SIZES.items():
         yield name, (boxes.areas >= low) & (boxes.areas < high)

@@ -90,7 +90,7 @@ def collect_detections(
             scores_per_anchor = head.num_classes * sum(
                 feat[:, 0].numel() for feat in feats
             )
-            for group in _groups(sets, MAX_SCORES // scores_per_anchor):
+            for group in _grouped(sets, MAX_SCORES // scores_per_anchor):
                 members = [sets[i] for i in group]
                 owners = _owners(members)
                 head.set_prior_generator(
@@ -131,7 +131,7 @@ def _kept(result: InstanceData) -> InstanceData:
     return kept
 
 
-def _groups(sets: Sequence[AnchorSet], most: int) -> Iterator[list[int]]:
+def _grouped(sets: Sequence[AnchorSet], most: int) -> Iterator[list[int]]:
     """Indices of sets, in groups of up to ``most`` anchors per level."""
     group, anchors = [], 0
     for index, levels in enumerate(sets):

@@ -19,7 +19,7 @@ TOLERANCE = 1e-4
 # Batch, height and width in px of noise. No side that is checked is a whole
 # number of strides.
 TRACED = (2, 96, 128)
-CHECKED = ((1, 100, 70), (3, 61, 215))
+CHECKED_SIZES = ((1, 100, 70), (3, 61, 215))
 
 
 def export_onnx(
@@ -69,7 +69,7 @@ def export_onnx(
         network = AnchorNetwork(model)
     else:
         network = DetectorNetwork(model, decode)
-    batches = [_noise(*size) for size in CHECKED]
+    batches = [_noise(*size) for size in CHECKED_SIZES]
     batches += [batch_of(image) for image in images]
     with replacing(Path(out)) as part:
         _write(network, part)

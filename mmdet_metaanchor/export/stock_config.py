@@ -11,7 +11,7 @@ from ..datasets.dataset_types import PACKAGE
 # What stands for one of ours in stock: its name, the argument that it does
 # not have, and what its defaults differ by. The losses of a detector do not
 # matter for what it detects.
-STOCK = {
+STOCK_PARTS = {
     'CheckedCocoDataset': ('CocoDataset', 'faults', {}),
     'ExactEpochBasedTrainLoop': ('EpochBasedTrainLoop', None, {}),
     'ExactIterBasedTrainLoop': ('IterBasedTrainLoop', None, {}),
@@ -82,8 +82,8 @@ def _with_stock_types(part):
     if any(_ours(part.get('train_cfg'))):
         part['train_cfg'] = None  # stock can detect with it, not train
     name = _our_type(part)
-    if name in STOCK:
-        kind, ours, defaults = STOCK[name]
+    if name in STOCK_PARTS:
+        kind, ours, defaults = STOCK_PARTS[name]
         part.pop(ours, None)
         part = {**defaults, **part, 'type': kind}
     return part

@@ -161,7 +161,7 @@ def draw_matches(
             for axis in (axes.xaxis, axes.yaxis):
                 axis.set_major_locator(MaxNLocator(4, integer=True))
             axes.tick_params(labelsize=7)
-            axes.set_title(_count(stride[0], own), size=9)
+            axes.set_title(_level_title(stride[0], own), size=9)
     for axes, (name, rule) in zip(grid[:, 0], matches.items(), strict=True):
         found = len(objects) - _missed(rule, len(objects)).sum()
         axes.set_ylabel(
@@ -215,7 +215,7 @@ def _missed(rule: Sequence[Tensor], number: int) -> np.ndarray:
     return ~np.isin(np.arange(number) + 1, torch.cat(list(rule)).numpy())
 
 
-def _count(stride: int, inds: np.ndarray) -> str:
+def _level_title(stride: int, inds: np.ndarray) -> str:
     positive, ignored, negative = (
         int(kind.sum()) for kind in (inds > 0, inds < 0, inds == 0)
     )

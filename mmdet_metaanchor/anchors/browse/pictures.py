@@ -158,7 +158,7 @@ def draw_sets(
     rows = math.ceil(len(views) / columns)
     titles = []
     for name, view in views.items():
-        found = _count(view.detections)
+        found = _number_of(view.detections)
         titles.append(f'{_short(name, 45)}\n{_per_cell(view)}, {found}')
     lines = 1 + max(title.count('\n') for title in titles)
     grid = image_grid(rows, columns, image, title_lines=lines)
@@ -198,7 +198,7 @@ def _title_anchor(
     """Title of a panel, and left of it the shape of the anchor."""
     low, high = (f'{w:.0f} x {h:.0f}' for w, h in view.sizes[[0, -1]])
     w, h = view.sizes[0]
-    found = _count(view.detections)
+    found = _number_of(view.detections)
     axes.set_title(
         f'{index}: h / w {h / w:.2g}, {low} .. {high} px\n{found}',
         loc='right',
@@ -231,7 +231,7 @@ def _span(low: object, high: object) -> str:
     return f'{low}' if low == high else f'{low} to {high}'
 
 
-def _count(boxes: DrawnBoxes) -> str:
+def _number_of(boxes: DrawnBoxes) -> str:
     number = len(boxes.corners)
     return f'{number} detection{"" if number == 1 else "s"}'
 

@@ -97,7 +97,7 @@ def write_coco(
     for split, members in splits.items():
         path = out_dir / f'{split}.json'
         write_json(path, _content(members, classes))
-        lines.append(f'{path}: {_count(members, classes)}')
+        lines.append(f'{path}: {_split_summary(members, classes)}')
     return lines + _remarks(splits, images, classes)
 
 
@@ -172,7 +172,9 @@ def _content(members: Sequence[Annotated], classes: Sequence[str]) -> dict:
     )
 
 
-def _count(members: Sequence[Annotated], classes: Sequence[str]) -> str:
+def _split_summary(
+    members: Sequence[Annotated], classes: Sequence[str]
+) -> str:
     found = Counter(box.name for m in members for box in m.boxes)
     parts = ', '.join(f'{name} {found[name]}' for name in classes)
     return f'{len(members)} images, {found.total()} boxes: {parts}'
