@@ -33,24 +33,18 @@ class _Sampled(DeformConv2d):
         """
         n, channels, *size = features.shape
         shift = offset.reshape(n * self.deform_groups, -1, 2, *size).float()
-        at = []
-        for axis, cells in enumerate(size):
-            kernel = torch.arange(self.kernel_size[axis]) - self.padding[axis]
-            kernel = kernel.to(shift)
-            # Of the kernel's places, the last index is that of x.
-            kernel = (
-                kernel.tile(self.kernel_size[0])
-                if axis
-                else kernel.repeat_interleave(self.kernel_size[1])
-            )
-            place = torch.arange(cells).to(shift)
-            place = place[None] if axis else place[:, None]
-            position = place + kernel[:, None, None] + shift[:, :, axis]
-            # The middle of the first cell is at 1 / cells - 1.
-            at.append((2 * position + 1) / cells - 1)
+        kernel = torch.cartesian_prod(*map(torch.arange, self.kernel_size))
+        kernel = kernel - torch.tensor(self.padding)
+        cell = torch.stack(
+            torch.meshgrid(*map(torch.arange, size), indexing='ij')
+        )
+        position = shift + kernel[:, :, None, None].to(shift) + cell.to(shift)
+        # The middle of the first cell is at 1 / cells - 1.
+        cells = shift.new_tensor(size)[:, None, None]
+        grid = ((2 * position + 1) / cells - 1).flip(2)  # x before y
         samples = F.grid_sample(
             features.reshape(len(shift), -1, *size).float(),
-            torch.stack(at[::-1], dim=-1).flatten(1, 2),
+            grid.movedim(2, -1).flatten(1, 2),
             align_corners=False,
         )
         columns = samples.reshape(n, -1, size[0] * size[1])

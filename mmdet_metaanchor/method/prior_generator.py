@@ -21,6 +21,7 @@ from .shapes import (
     check_size,
     check_standard_boxes,
     height_and_width,
+    on_cpu,
     size_and_ratio,
     without_rounding,
 )
@@ -145,7 +146,7 @@ class MetaAnchorGenerator(AnchorGenerator):
 
     @standard_box.setter
     def standard_box(self, box: Sequence) -> None:
-        boxes = _on_cpu(box)
+        boxes = on_cpu(box)
         if boxes.ndim == 1:
             boxes = boxes[None]
         check_standard_boxes(boxes, self.num_levels, 'px')
@@ -177,19 +178,19 @@ class MetaAnchorGenerator(AnchorGenerator):
     def standard_boxes(self, boxes: Tensor) -> None:
         # Kept in the precision of a checkpoint: codes are the same to the
         # last bit before saving and after loading.
-        boxes = _on_cpu(boxes).clone()
+        boxes = on_cpu(boxes).clone()
         check_standard_boxes(boxes, self.num_levels, 'strides')
         self._standard_boxes = boxes
 
     def _box_strides(self, boxes: Tensor) -> Tensor:
         """(h, w) strides in px that standard boxes are multiples of."""
         strides = [min(self.strides)] if len(boxes) == 1 else self.strides
-        return _on_cpu(strides).flip(1)
+        return on_cpu(strides).flip(1)
 
     @property
     def units(self) -> Tensor:
         """Tensor: (levels, 2) standard boxes (AH, AW) in px of every level."""
-        strides = _on_cpu(self.strides).flip(1)
+        strides = on_cpu(self.strides).flip(1)
         return self.standard_boxes * strides
 
     @property
@@ -273,9 +274,9 @@ class MetaAnchorGenerator(AnchorGenerator):
             return reaches
         if isinstance(moves, Sequence):
             size, ratio = moves
-            moved = _on_cpu([[size, ratio], [size, -ratio]])
+            moved = on_cpu([[size, ratio], [size, -ratio]])
         else:  # of log height and log width
-            moved = size_and_ratio(_on_cpu([[moves, moves], [moves, -moves]]))
+            moved = size_and_ratio(on_cpu([[moves, moves], [moves, -moves]]))
         return reaches + reach(torch.cat([moved, -moved]))
 
     @contextmanager
@@ -397,8 +398,3 @@ def _build_source(priors: dict) -> AnchorGenerator:
             f'{getattr(kind, "__name__", kind)}'
         )
     return TASK_UTILS.build(priors)
-
-
-def _on_cpu(numbers: Sequence | Tensor) -> Tensor:
-    """Where base anchors are, whatever PyTorch's default device is."""
-    return torch.as_tensor(numbers, dtype=torch.float32, device='cpu')

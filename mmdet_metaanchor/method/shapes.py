@@ -58,9 +58,16 @@ def check_shapes(shapes: Shapes, strides: Sequence) -> list[Tensor]:
             ) from None
         for w, h in pairs:
             check_size(w, h, level)
-        sizes = torch.tensor(pairs, dtype=torch.float32, device='cpu')
-        levels.append(sizes.reshape(-1, 2))
+        levels.append(on_cpu(pairs).reshape(-1, 2))
     return levels
+
+
+def on_cpu(numbers: Sequence | Tensor) -> Tensor:
+    """In single precision, where base anchors are.
+
+    Whatever PyTorch's default device is.
+    """
+    return torch.as_tensor(numbers, dtype=torch.float32, device='cpu')
 
 
 def check_numbers(name: str, values) -> None:

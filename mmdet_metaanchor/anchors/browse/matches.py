@@ -91,7 +91,8 @@ def find_images(dataset: BaseDataset, names: Sequence[str]) -> list[int]:
             if any(not i['ignore_flag'] for i in info['instances']):
                 return [index]
         raise ValueError(f'no image of {dataset.ann_file} has an object')
-    places = [_place(infos, name, dataset.ann_file) for name in names]
+    paths = [Path(info['img_path']).absolute().parts for info in infos]
+    places = [_place(paths, name, dataset.ann_file) for name in names]
     stems = Counter(Path(infos[place]['img_path']).stem for place in places)
     stem, number = stems.most_common(1)[0]
     if number > 1:
@@ -102,9 +103,8 @@ def find_images(dataset: BaseDataset, names: Sequence[str]) -> list[int]:
     return places
 
 
-def _place(infos: Sequence[dict], name: str, ann_file: str) -> int:
+def _place(paths: Sequence[tuple[str, ...]], name: str, ann_file: str) -> int:
     """Of the only image whose path ends with a name, or with its last part."""
-    paths = [Path(info['img_path']).absolute().parts for info in infos]
     wanted = Path(name).parts
     for tail in (wanted, wanted[-1:]):
         found = [n for n, p in enumerate(paths) if p[-len(tail) :] == tail]
