@@ -14,7 +14,7 @@ detectors = dict(
     ga=f'benchmarks/configs/ga-{retinanet}.py',
 )
 # Epochs, of 155, 54 and 26 iterations.
-epochs = dict(neu=4, plates=8, bccd=15)
+epochs = dict(neu=8, plates=8, bccd=15)
 countries = ('plates-us', 'plates-eu')
 data = {
     name: dict(env=dict(DATA_ROOT=f'data/photographs/{name}'))
