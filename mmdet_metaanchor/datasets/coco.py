@@ -7,8 +7,9 @@ from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 
+from ..runtime.config_types import means
 from .coco_json import read_coco
-from .dataset_types import CHECKED, STOCK
+from .dataset_types import CHECKED
 
 
 def read_classes(data_root: str) -> tuple[str, ...]:
@@ -68,7 +69,7 @@ def read_images(cfg: Config, split: str) -> CocoDataset:
     for key in ('type', 'data_root', 'ann_file', 'data_prefix', 'metainfo'):
         if key in source:
             wanted[key] = source[key]
-    if wanted.type in STOCK:
+    if means(wanted.type, CocoDataset):
         # Of a training split, too: boxes that a training drops do no harm.
         wanted.update(type=CHECKED, faults='drop')
     return DATASETS.build(wanted)

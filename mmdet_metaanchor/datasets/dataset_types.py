@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 
+from ..runtime.config_types import means
 from .checked_coco import CheckedCocoDataset
 
 PACKAGE = 'mmdet_metaanchor'
 CHECKED = CheckedCocoDataset.__name__
-# By name, with the scope, or by class, in configs in Python style.
-STOCK = ('CocoDataset', 'mmdet.CocoDataset', CocoDataset)
 
 
 def use_checked_datasets(cfg: Config) -> None:
@@ -22,7 +21,7 @@ def use_checked_datasets(cfg: Config) -> None:
     Args:
         cfg (Config): The config, which is changed.
     """
-    found = [d for d in _datasets_of(cfg) if d.get('type') in STOCK]
+    found = [d for d in _datasets_of(cfg) if means(d.get('type'), CocoDataset)]
     for dataset in found:
         dataset['type'] = CHECKED
     if found:

@@ -12,6 +12,8 @@ from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
 
+from .config_types import means
+
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
@@ -113,5 +115,5 @@ def skip_non_finite_steps(cfg: Config) -> None:
     another wrapper stays.
     """
     kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
-    if kind in ('OptimWrapper', OptimWrapper):
+    if means(kind, OptimWrapper):
         cfg.optim_wrapper.type = 'FiniteOptimWrapper'

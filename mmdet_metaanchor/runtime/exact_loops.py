@@ -20,6 +20,7 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from .arguments import known_arguments
+from .config_types import means
 
 # In the checkpoint: where the epoch began that was interrupted.
 EPOCH_BEGAN = 'epoch_began'
@@ -224,8 +225,6 @@ def use_exact_loop(cfg: Config) -> None:
     kind = EpochBasedTrainLoop if by_epoch else IterBasedTrainLoop
     kind = cfg.train_cfg.get('type', kind)
     for stock in (EpochBasedTrainLoop, IterBasedTrainLoop):
-        name = stock.__name__
-        # By name, with the scope, or by class, in configs in Python style.
-        if kind in (stock, name, f'mmengine.{name}'):
+        if means(kind, stock):
             cfg.train_cfg.pop('by_epoch', None)
-            cfg.train_cfg.type = f'Exact{name}'
+            cfg.train_cfg.type = f'Exact{stock.__name__}'

@@ -48,6 +48,7 @@ def test_errors_of_the_user_are_one_line_and_bugs_are_not():
     [
         (dict(), 'FiniteOptimWrapper'),
         (dict(type='OptimWrapper'), 'FiniteOptimWrapper'),
+        (dict(type='mmengine.OptimWrapper'), 'FiniteOptimWrapper'),
         (dict(type=OptimWrapper), 'FiniteOptimWrapper'),
         # They leave such steps out by themselves, or are a choice.
         (dict(type='AmpOptimWrapper'), 'AmpOptimWrapper'),
