@@ -93,6 +93,14 @@ for _kind in ('stock', 'meta'):
     variants[f'plates-{_kind}-single'] = _variant(
         'plates', _kind, dict(forms[_kind], anchor_generator=grids['3x3']), {}
     )
+# Whether the lead on steel lasts.
+for _kind in ('stock', 'meta'):
+    variants[f'neu-{_kind}-16'] = _variant(
+        'neu',
+        _kind,
+        dict(forms[_kind], anchor_generator=grids['3x3']),
+        length=16,
+    )
 # Ranks of W2; that of -meta- is 8.
 ranks = {'4': 4, '16': 16, 'full': None}
 for _name in ('neu', 'plates'):
@@ -220,6 +228,16 @@ tables = dict(
         ],
         versus='column',
         check=['MetaAnchor', 'single precision'],
+    ),
+    steel=dict(
+        title='Steel by the length of the training, mAP',
+        columns=['stock RetinaNet', 'MetaAnchor'],
+        rows=[
+            [f'{length} epochs', f'neu-stock-{name}', f'neu-meta-{name}']
+            for length, name in ((8, '3x3'), (16, '16'))
+        ],
+        versus='column',
+        check=['8 epochs', 'MetaAnchor'],
     ),
     ranks=dict(
         title='Ranks of W2, mAP',
