@@ -42,6 +42,16 @@ half = dict(
     ),
     optim_wrapper=dict(type='BFloat16OptimWrapper'),
 )
+# These imports take the place of those of the config.
+guided = dict(
+    half,
+    custom_imports=dict(
+        imports=[
+            *half['custom_imports']['imports'],
+            'benchmarks.quality.rivals',
+        ]
+    ),
+)
 
 
 def _variant(
@@ -86,8 +96,9 @@ for _name in epochs:
                 'stock' if _kind == 'stock' else 'meta',
                 dict(_head, anchor_generator=_priors),
             )
-    for _rival in ('fcos', 'atss', 'ga'):
+    for _rival in ('fcos', 'atss'):
         variants[f'{_name}-{_rival}'] = _variant(_name, _rival)
+    variants[f'{_name}-ga'] = _variant(_name, 'ga', precision=guided)
 # Whether the precision matters.
 for _kind in ('stock', 'meta'):
     variants[f'plates-{_kind}-single'] = _variant(
