@@ -167,7 +167,7 @@ def read_once():
 def test_the_grids_of_this_repository(
     name, tiny_data, monkeypatch, tmp_path, read_once
 ):
-    """Every variant's config can be read."""
+    """Every variant's config can be read, and imports the head it names."""
     monkeypatch.setattr(Config, 'fromstring', read_once)
     # Their data are not in the repository.
     (tmp_path / 'data/photographs').mkdir(parents=True)
@@ -190,6 +190,14 @@ def test_the_grids_of_this_repository(
     ]
     # No two of them are one training under two names.
     assert len(set(trainings)) == len(trainings)
+    # Settings of a variant may replace the imports of its detector's config,
+    # which another test of this process may have done.
+    for variant in grid.variants:
+        cfg = Config.fromstring(grid.config(variant), '.py')
+        head = cfg.model.get('bbox_head') or cfg.model.rpn_head
+        module = MODELS.get(head.type).__module__
+        imports = cfg.get('custom_imports', {}).get('imports', [])
+        assert module.startswith(('mmdet.', *imports)), variant
 
 
 def test_an_option_that_came_later_leaves_records_valid(make_grid):
