@@ -3,6 +3,7 @@
 import torch
 from mmcv.ops import DeformConv2d
 from mmdet.models.dense_heads import GARetinaHead
+from mmdet.models.task_modules.prior_generators import AnchorGenerator
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -66,3 +67,8 @@ class UnmaskedGARetinaHead(GARetinaHead):
             conv.__class__ = _Unmasked
         for adaption in (self.feature_adaption_cls, self.feature_adaption_reg):
             adaption.conv_adaption.__class__ = _Sampled
+
+    @property
+    def prior_generator(self) -> AnchorGenerator:
+        """Of the squares, one per cell, whose sizes are predicted."""
+        return self.square_anchor_generator

@@ -1,10 +1,17 @@
 """The parts of rival detectors that a CPU needs otherwise."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from mmcv.ops import DeformConv2d
+from mmengine.config import Config
 
+from benchmarks.quality.evaluate import _measure
 from benchmarks.quality.rivals import _Sampled
+from mmdet_metaanchor.runtime.runner import build_runner
+
+CONFIGS = Path(__file__).resolve().parents[3] / 'benchmarks' / 'configs'
 
 
 @pytest.mark.parametrize('size', [(5, 7), (3, 2), (1, 4)])
@@ -31,3 +38,15 @@ def test_sampling_equals_the_deformable_convolution(size):
         torch.testing.assert_close(
             gradient.float(), expected.float(), rtol=1e-4, atol=1e-4
         )
+
+
+@pytest.mark.parametrize('name', ['fcos', 'atss', 'ga-retinanet'])
+def test_a_rival_is_measured_as_ours(name, tiny_data, monkeypatch, tmp_path):
+    """Its test has the same entries; all have one prior per cell."""
+    monkeypatch.setenv('DATA_ROOT', str(tiny_data))
+    cfg = Config.fromfile(CONFIGS / f'{name}_mobilenet-v2_custom.py')
+    cfg.launcher, cfg.work_dir = 'none', str(tmp_path)
+    cfg.model.backbone.init_cfg = None
+    measured = _measure(build_runner(cfg))
+    assert (measured['images'], measured['per_cell']) == (4, 1)
+    assert 0 <= measured['metrics']['mAP'] <= 1
