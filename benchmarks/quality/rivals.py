@@ -58,7 +58,9 @@ class UnmaskedGARetinaHead(GARetinaHead):
 
     MMCV has masked convolutions for GPUs alone. These compute every place, of
     which the head then reads those of the mask, as ever. Its deformable
-    convolutions are computed by sampling.
+    convolutions are computed by sampling. Under autocast its outputs leave it
+    in single precision, since anchors are made of them, and other heads'
+    anchors are not rounded.
     """
 
     def _init_layers(self) -> None:
@@ -67,6 +69,14 @@ class UnmaskedGARetinaHead(GARetinaHead):
             conv.__class__ = _Unmasked
         for adaption in (self.feature_adaption_cls, self.feature_adaption_reg):
             adaption.conv_adaption.__class__ = _Sampled
+
+    def forward_single(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Scores, boxes, shapes and places of a level, as the head's own.
+
+        Args:
+            x (Tensor): Features, (N, C, H, W).
+        """
+        return tuple(output.float() for output in super().forward_single(x))
 
     @property
     def prior_generator(self) -> AnchorGenerator:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmcv.ops import DeformConv2d
+from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from benchmarks.quality.evaluate import _measure
@@ -40,13 +41,31 @@ def test_sampling_equals_the_deformable_convolution(size):
         )
 
 
-@pytest.mark.parametrize('name', ['fcos', 'atss', 'ga-retinanet'])
-def test_a_rival_is_measured_as_ours(name, tiny_data, monkeypatch, tmp_path):
-    """Its test has the same entries; all have one prior per cell."""
+@pytest.fixture
+def read_rival(tiny_data, monkeypatch):
+    """The config of a rival, of the tiny data."""
     monkeypatch.setenv('DATA_ROOT', str(tiny_data))
-    cfg = Config.fromfile(CONFIGS / f'{name}_mobilenet-v2_custom.py')
+    return lambda name: Config.fromfile(
+        CONFIGS / f'{name}_mobilenet-v2_custom.py'
+    )
+
+
+@pytest.mark.parametrize('name', ['fcos', 'atss', 'ga-retinanet'])
+def test_a_rival_is_measured_as_ours(name, read_rival, tmp_path):
+    """Its test has the same entries; all have one prior per cell."""
+    cfg = read_rival(name)
     cfg.launcher, cfg.work_dir = 'none', str(tmp_path)
     cfg.model.backbone.init_cfg = None
     measured = _measure(build_runner(cfg))
     assert (measured['images'], measured['per_cell']) == (4, 1)
     assert 0 <= measured['metrics']['mAP'] <= 1
+
+
+def test_guided_anchors_are_not_rounded(read_rival):
+    """At 100 px, bfloat16 would be up to 0.25 px off."""
+    head = MODELS.build(read_rival('ga-retinanet').model).bbox_head
+    levels = [torch.zeros(1, 64, 2**i, 2**i) for i in range(5)]
+    with torch.autocast('cpu', torch.bfloat16):
+        outputs = head(levels)
+    kinds = {part.dtype for level in outputs for part in level}
+    assert kinds == {torch.float32}
