@@ -10,9 +10,8 @@ of steel, and blood cells (Shenggan/BCCD_Dataset), no image larger than 640 px.
 OUT (default data/photographs) receives links to them, and ``neu-square``: the
 classes of ``neu`` whose boxes are of all ratios, with only those images for
 training that hold no box longer than twice its other side, and all for
-testing; and
-``plates-part``: four fifths of the training images of ``plates``, and the
-others for testing, to choose settings on.
+testing; and ``plates-part``: four fifths of the training images of ``plates``,
+and the others for testing, to choose settings on.
 """
 
 import argparse

@@ -99,19 +99,11 @@ for _name in epochs:
     for _rival in ('fcos', 'atss'):
         variants[f'{_name}-{_rival}'] = _variant(_name, _rival)
     variants[f'{_name}-ga'] = _variant(_name, 'ga', precision=guided)
-# Whether the precision matters.
+# Whether the precision matters, and whether the lead on steel lasts.
 for _kind in ('stock', 'meta'):
-    variants[f'plates-{_kind}-single'] = _variant(
-        'plates', _kind, dict(forms[_kind], anchor_generator=grids['3x3']), {}
-    )
-# Whether the lead on steel lasts.
-for _kind in ('stock', 'meta'):
-    variants[f'neu-{_kind}-16'] = _variant(
-        'neu',
-        _kind,
-        dict(forms[_kind], anchor_generator=grids['3x3']),
-        length=16,
-    )
+    _head = dict(forms[_kind], anchor_generator=grids['3x3'])
+    variants[f'plates-{_kind}-single'] = _variant('plates', _kind, _head, {})
+    variants[f'neu-{_kind}-16'] = _variant('neu', _kind, _head, length=16)
 # Ranks of W2; that of -meta- is 8.
 ranks = {'4': 4, '16': 16, 'full': None}
 for _name in ('neu', 'plates'):
