@@ -99,6 +99,10 @@ for _name in epochs:
     for _rival in ('fcos', 'atss'):
         variants[f'{_name}-{_rival}'] = _variant(_name, _rival)
     variants[f'{_name}-ga'] = _variant(_name, 'ga', precision=guided)
+# Whether what was mended matters.
+variants['plates-ga-unmended'] = _variant(
+    'plates', 'ga', dict(type='UnmaskedGARetinaHead'), guided
+)
 # Whether the precision matters, and whether the lead on steel lasts.
 for _kind in ('stock', 'meta'):
     _head = dict(forms[_kind], anchor_generator=grids['3x3'])
@@ -189,6 +193,13 @@ tables = dict(
         ],
         versus='column',
         check=['steel (neu)', 'FCOS'],
+    ),
+    guided=dict(
+        title='Guided Anchoring with the loss of places of MMDetection, mAP',
+        columns=['as it is', 'mended'],
+        rows=[[names['plates'], 'plates-ga-unmended', 'plates-ga']],
+        versus='column',
+        check=[names['plates'], 'mended'],
     ),
     few=dict(
         title='Trained with many anchors, used with few, mAP',

@@ -82,3 +82,29 @@ class UnmaskedGARetinaHead(GARetinaHead):
     def prior_generator(self) -> AnchorGenerator:
         """Of the squares, one per cell, whose sizes are predicted."""
         return self.square_anchor_generator
+
+
+@MODELS.register_module()
+class MendedGARetinaHead(UnmaskedGARetinaHead):
+    """GARetinaHead that learns where objects are, not where they are not.
+
+    GuidedAnchorHead marks the centres of objects by 1 and other places by 0,
+    and hands that to FocalLoss as labels. Since MMDetection 2.0 label 0 means
+    the first class there, and the label after the last class background. So
+    the centres of objects are what is learnt to be left out.
+    """
+
+    def loss_loc_single(
+        self, loc_pred: Tensor, loc_target: Tensor, *args, **kwargs
+    ) -> Tensor:
+        """The loss of places of a level.
+
+        Args:
+            loc_pred (Tensor): Logits, (N, 1, H, W).
+            loc_target (Tensor): 1 at the centres of objects, (N, 1, H, W).
+            *args: As of the parent.
+            **kwargs: As of the parent.
+        """
+        return super().loss_loc_single(
+            loc_pred, 1 - loc_target, *args, **kwargs
+        )

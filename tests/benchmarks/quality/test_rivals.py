@@ -69,3 +69,17 @@ def test_guided_anchors_are_not_rounded(read_rival):
         outputs = head(levels)
     kinds = {part.dtype for level in outputs for part in level}
     assert kinds == {torch.float32}
+
+
+def test_centres_of_objects_are_learnt_as_places(read_rival):
+    """A higher logit there lowers the loss; elsewhere it raises it."""
+    head = MODELS.build(read_rival('ga-retinanet').model).bbox_head
+    centres = torch.zeros(1, 1, 4, 4)
+    centres[..., 1, 2] = 1
+    logits = torch.zeros_like(centres, requires_grad=True)
+    loss = head.loss_loc_single(
+        logits, centres, torch.ones_like(centres), avg_factor=1.0
+    )
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert gradient[..., 1, 2] < 0
+    assert (gradient[centres == 0] > 0).all()
