@@ -36,7 +36,7 @@ def _cpu_name() -> str:
 
 
 def describe_commit() -> str | None:
-    """Commit of this package, ``-dirty`` if files differ from it.
+    """Commit of this package, ``-dirty`` if files but results differ from it.
 
     Returns:
         str | None: ``None`` where the package is no checkout of git.
@@ -44,9 +44,15 @@ def describe_commit() -> str | None:
     root = Path(__file__).resolve().parents[1]
     if not (root / '.git').exists() or shutil.which('git') is None:
         return None
-    command = ['git', '-C', str(root), 'describe', '--always', '--dirty']
-    done = subprocess.run(command, capture_output=True, text=True)
-    return done.stdout.strip() or None
+    git = ['git', '-C', str(root)]
+    done = subprocess.run(
+        [*git, 'describe', '--always'], capture_output=True, text=True
+    )
+    differ = subprocess.run(
+        [*git, 'diff', '--quiet', 'HEAD', '--', '.', ':!benchmarks/results'],
+        capture_output=True,
+    )
+    return done.stdout.strip() + '-dirty' * (differ.returncode == 1) or None
 
 
 def describe_versions() -> dict[str, str]:

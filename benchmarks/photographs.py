@@ -112,9 +112,10 @@ def keep(content: dict, kept: set[int]) -> dict:
 
 def _link(path: Path, target: Path) -> None:
     """A link, made anew if there is one."""
+    target = target.resolve()  # first, as it may lead through the old link
     if path.is_symlink():
         path.unlink()
-    path.symlink_to(target.resolve())
+    path.symlink_to(target)
 
 
 if __name__ == '__main__':

@@ -33,9 +33,9 @@ def train_once(
         **notes: Of a new training, JSON values, for its memo.
 
     Returns:
-        dict: The memo: ``settings``, the notes, whether it is ``done``, and
-        ``seconds`` of wall time; what was interrupted counts, unless the
-        process was killed.
+        dict: The memo: ``settings``, the notes, the name of the checkpoint
+        if it is ``done``, and ``seconds`` of wall time; what was interrupted
+        counts, unless the process was killed.
 
     Raises:
         FileExistsError: ``folder`` holds something else than a training.
@@ -47,25 +47,26 @@ def train_once(
             f'{folder} holds something else than a training, for it has no '
             f'{MEMO}; remove it, or choose another work dir'
         )
-    new = dict(notes, done=False, seconds=0.0)
+    new = dict(notes, done=None, seconds=0.0)
     before = go_on_from(path, settings)
     memo = new | before
     checkpoint = last_checkpoint(folder)
     arguments = ['--work-dir', str(folder)]
     if not checkpoint.is_file():
         memo |= new  # lost, if it was there
-    elif memo['done']:
+    elif memo['done'] == checkpoint.name:
         say(f'done before; to train anew, remove {folder}')
         return before  # without notes that came later than its training
     else:
         say(f'going on from {checkpoint}')
         arguments += ['--resume', str(checkpoint)]
+        memo['done'] = None  # the last epoch is lost, if it was there
     folder.mkdir(parents=True, exist_ok=True)
     write_json(path, memo)
     began, earlier = time.monotonic(), memo['seconds']
     try:
         train(arguments)
-        memo['done'] = True
+        memo['done'] = last_checkpoint(folder).name
     finally:
         memo['seconds'] = earlier + time.monotonic() - began
         write_json(path, memo)
@@ -84,8 +85,9 @@ def is_trained(folder: Path, settings: dict) -> bool:
     if not path.is_file():
         return False
     memo = read_json(path)
+    checkpoint = last_checkpoint(folder)
     return (
-        memo['done']
-        and memo['settings'] == as_json(settings)
-        and last_checkpoint(folder).is_file()
+        memo['settings'] == as_json(settings)
+        and memo['done'] == checkpoint.name
+        and checkpoint.is_file()
     )

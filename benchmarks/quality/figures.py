@@ -143,13 +143,17 @@ def percent(result: dict, metric: str) -> float:
     """A metric of a test, in percent.
 
     Raises:
-        ValueError: The test has no such metric.
+        ValueError: The test has no such metric, or no boxes for it.
     """
     metrics = result['metrics']
     if metric not in metrics:
         raise ValueError(
             f'a table asks for {metric!r} of a test that measured '
             f'{", ".join(metrics)}'
+        )
+    if metrics[metric] < 0:  # COCO's -1
+        raise ValueError(
+            f'a table asks for {metric!r} of a test that has no such boxes'
         )
     return 100 * metrics[metric]
 

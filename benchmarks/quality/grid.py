@@ -29,9 +29,6 @@ ESSENTIAL = (
 LOCAL = ('data_root', 'ann_file', 'num_workers', 'persistent_workers')
 # Of a variant's definition: what its training begins with, if anything is.
 BEGIN = ('start', 'trained')
-# Values of options that came later, which do what was done without them:
-# with these, a record that was made before is of the same settings.
-AS_BEFORE = (('box_function', 'published'), ('anneal', 0.0), ('rank', None))
 
 
 class Grid:
@@ -244,16 +241,13 @@ def _digest_annotations(dataset: dict) -> str | None:
 
 
 def _without_local(value):
-    """A nested value without what is ``LOCAL``, or ``AS_BEFORE``."""
+    """A nested value without what is ``LOCAL``."""
     if isinstance(value, dict):
-        rest = {
+        return {
             key: _without_local(item)
             for key, item in value.items()
-            if key not in LOCAL and (key, item) not in AS_BEFORE
+            if key not in LOCAL
         }
-        if rest.get('anchor_function') == {}:  # it held a rank of None
-            del rest['anchor_function']
-        return rest
     if isinstance(value, (list, tuple)):
         return [_without_local(item) for item in value]
     return value

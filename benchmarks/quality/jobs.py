@@ -42,7 +42,9 @@ class Jobs:
 
     def is_trained(self, run: Run) -> bool:
         """Whether the training of a run has ended, and its files are here."""
-        return is_trained(self.work_dir / run.name, self.records.settings(run))
+        return is_trained(
+            self.work_dir / run.name, self.records.training_settings(run)
+        )
 
     def trained(self, run: Run) -> tuple[Path, Path]:
         """Config and checkpoint of a run whose training has ended."""
@@ -241,9 +243,8 @@ class Jobs:
             )
 
         notes = _describe_here(processes)
-        return train_once(
-            folder, self.records.settings(run), train, follow, **notes
-        )
+        settings = self.records.training_settings(run)
+        return train_once(folder, settings, train, follow, **notes)
 
 
 def _describe_here(processes: Processes) -> dict:

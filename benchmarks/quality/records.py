@@ -42,12 +42,11 @@ class Records:
                 f'run python -m benchmarks.migrate {path.parent}'
             )
         record = go_on_from(path, self.settings(run))
-        # Records from before it was written have none.
-        if record.get('start_digest') not in (None, self.start_digest(run)):
+        if record.get('start_digest') != self.start_digest(run):
             raise ValueError(
-                f'{path} is of a run that started from '
-                f'{self.start(run).variant} with other settings; remove it, '
-                'or choose another folder'
+                f'{path} is of a run that started from other settings of '
+                f'{self.start(run).variant}; remove it, or choose another '
+                'folder'
             )
         for data, before in record.get('annotations', {}).items():
             if data not in self.grid.data:
@@ -84,6 +83,15 @@ class Records:
     def settings(self, run: Run) -> dict:
         """What the training of a run depends on, and its digest."""
         return dict(self.grid.settings(run.variant), gpus=self.gpus)
+
+    def training_settings(self, run: Run) -> dict:
+        """What else makes a training another one: its start and its boxes."""
+        data = self.grid.variants[run.variant]['data']
+        return dict(
+            self.settings(run),
+            start_digest=self.start_digest(run),
+            train=self.annotations(run).get(data, {}).get('train'),
+        )
 
     def data(self, run: Run) -> list[str]:
         """Names of the data sets that a run is trained and tested on."""

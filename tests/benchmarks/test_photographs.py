@@ -53,6 +53,7 @@ def test_prepare(tmp_path):
             path.write_text(json.dumps(CONTENT))
     for _ in range(2):  # it can be repeated
         photographs.prepare(source, out)
+    photographs.prepare(out, out)  # nor does this lose its links
     assert (out / 'plates' / 'val.json').is_file()
     assert (out / 'neu-square' / 'images').is_dir()
     for split, number in (('train', 1), ('val', 2)):

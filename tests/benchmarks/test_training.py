@@ -44,7 +44,10 @@ def trainer(tmp_path, monkeypatch):
 def test_a_training_leaves_a_memo(trainer):
     memo = trainer.once(size=(2, 3))
     assert memo == dict(
-        settings=dict(size=[2, 3]), note='new', done=True, seconds=10
+        settings=dict(size=[2, 3]),
+        note='new',
+        done='epoch_4.pth',
+        seconds=10,
     )
     assert json.loads((trainer.folder / 'training.json').read_text()) == memo
     assert trainer.calls == [['--work-dir', str(trainer.folder)]]
@@ -90,7 +93,18 @@ def test_what_is_lost_is_begun_anew(trainer):
         trainer.once()
     assert '--resume' not in trainer.calls[1]
     memo = json.loads((trainer.folder / 'training.json').read_text())
-    assert (memo['done'], memo['seconds']) == (False, 10)
+    assert (memo['done'], memo['seconds']) == (None, 10)
+
+
+def test_the_last_epoch_is_trained_again_if_it_is_lost(trainer):
+    """An earlier checkpoint is not the result, but one to go on from."""
+    trainer.once()
+    earlier = trainer.folder / 'epoch_3.pth'
+    (trainer.folder / 'epoch_4.pth').rename(earlier)
+    assert not is_trained(trainer.folder, {})
+    trainer.once()
+    assert trainer.calls[1][2:] == ['--resume', str(earlier)]
+    assert is_trained(trainer.folder, {})
 
 
 def test_other_settings_are_refused(trainer):

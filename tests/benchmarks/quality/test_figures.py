@@ -70,3 +70,5 @@ def test_a_metric_that_was_not_measured_is_named():
     assert percent(result, 'AR@100') == 25
     with pytest.raises(ValueError, match="'mAP'.*measured AR@100, AR@300"):
         percent(result, 'mAP')
+    with pytest.raises(ValueError, match="'mAP_l' of a test that has no such"):
+        percent(dict(metrics=dict(mAP_l=-1.0)), 'mAP_l')

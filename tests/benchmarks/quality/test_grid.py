@@ -200,24 +200,6 @@ def test_the_grids_of_this_repository(
         assert module.startswith(('mmdet.', *imports)), variant
 
 
-def test_an_option_that_came_later_leaves_records_valid(make_grid):
-    """A value that does what was done without the option is no setting."""
-    empty = 'model=dict(bbox_head=dict(anchor_generator=dict()))'
-    plain = make_grid(GRID.replace('size=2', f'size=2, {empty}'))
-    for line, same in (
-        ("box_function='published', anchor_generator=dict()", True),
-        ("box_function='scaled', anchor_generator=dict()", False),
-        ('anchor_generator=dict(anneal=0.0)', True),
-        ('anchor_generator=dict(anneal=0.5)', False),
-        ('anchor_function=dict(rank=None), anchor_generator=dict()', True),
-        ('anchor_function=dict(rank=8), anchor_generator=dict()', False),
-    ):
-        model = f'model=dict(bbox_head=dict({line}))'
-        other = make_grid(GRID.replace('size=2', f'size=2, {model}'))
-        digests = [g.settings('b')['digest'] for g in (plain, other)]
-        assert (digests[0] == digests[1]) == same
-
-
 def test_the_detectors_of_the_digits_can_be_made(monkeypatch):
     """Initialised as a training does it, which is where a name can clash."""
     monkeypatch.chdir(ROOT)

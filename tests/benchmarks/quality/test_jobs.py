@@ -90,7 +90,8 @@ def test_the_file_is_enough_on_another_machine(make_jobs, trainer):
     jobs = make_jobs()
     jobs.run(jobs.grid.runs())
     Path('work').rename('lost')
-    assert all(make_jobs().records.is_done(run) for run in jobs.grid.runs())
+    assert make_jobs().run(jobs.grid.runs()) == []
+    assert len(trainer.calls) == 6
 
 
 def test_an_interrupted_training_goes_on_from_its_checkpoint(
@@ -194,6 +195,24 @@ def test_records_of_other_settings_are_refused(make_jobs, trainer):
     Path('meta.py').write_text(text + 'model = dict(size=3)\n')
     with pytest.raises(ValueError, match=r'other settings \(digest\)'):
         make_jobs().records.read(run)
+
+
+def test_a_training_on_other_annotations_is_refused(make_jobs, trainer):
+    """What the results' folder is does not tell what was trained."""
+    jobs = make_jobs()
+    text = Path('meta.py').read_text()
+    Path('meta.py').write_text(
+        text.replace('dataset=dict()', "dataset=dict(ann_file='train.json')")
+    )
+    Path('train.json').write_text('{"images": []}')
+    run = jobs.grid.runs()[0]
+    assert jobs.run([run]) == []
+    Path('train.json').write_text('{"images": [1]}')
+    other = make_jobs(results='other')
+    assert not other.is_trained(run)
+    (failure,) = other.run([run])
+    assert 'other settings (train)' in failure
+    assert len(trainer.trainings()) == 1
 
 
 def test_records_of_other_annotations_are_refused(make_jobs, trainer):
@@ -400,13 +419,11 @@ class TestStarts:
             )
         )
         assert not changed.is_trained(runs[0])
-        with pytest.raises(ValueError, match='started from a with other'):
+        with pytest.raises(ValueError, match='other settings of a; remove'):
             changed.records.read(runs[2])
-        path = Path('results/b_seed0.json')
-        record = json.loads(path.read_text())
-        del record['start_digest']  # as in earlier ones
-        path.write_text(json.dumps(record))
-        assert changed.records.is_done(runs[2])
+        # As that asks; what was trained from the other start is still there.
+        Path('results/b_seed0.json').unlink()
+        assert not changed.is_trained(runs[2])
 
     def test_the_check_trains_them(self, make_jobs, trainer):
         jobs = make_jobs(self.TEXT.replace("'r', 'y'", "'r', 'x'"))
