@@ -35,13 +35,28 @@ def main() -> None:
     with one_line_errors():
         if out.suffix != '.pth':
             raise ValueError(f'out must be a .pth file, got {out}')
+        stock_config = out.with_suffix('.py')
+        # Baking again is fine; a config without weights is somebody's own.
+        if stock_config.exists() and not out.exists():
+            raise FileExistsError(
+                f'{stock_config}, where the config of {out} would be written, '
+                'exists already; choose another name'
+            )
+        for ours, given in (
+            (out, args.checkpoint),
+            (stock_config, args.config),
+        ):
+            if ours.resolve() == Path(given).resolve():
+                raise FileExistsError(
+                    f'{given} would be overwritten; choose another name'
+                )
         cfg = Config.fromfile(args.config)
         model, meta = load_detector(cfg, args.checkpoint)
         if args.anchors is not None:
             customize_anchors(model, parse_anchors(args.anchors))
         stock_cfg, state = bake_anchors(model, cfg)
-    _, config = write_stock(out, stock_cfg, state, meta)
-    print(f'{out} and {config} need MMDetection alone')
+        write_stock(out, stock_cfg, state, meta)
+    print(f'{out} and {stock_config} need MMDetection alone')
     if stock_cfg.model.get('bbox_head', {}).get('type') == 'SSDHead':
         print(
             'MMDetection 3.3 and 3.5 let an SSDHead predict after '

@@ -6,6 +6,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from mmdet_metaanchor.anchors.anchors_file import parse_anchors
@@ -44,7 +45,9 @@ def print_table(rows: list[dict]) -> None:
     table = Table(*(name.replace('_', ' ') for name in rows[0]))
     for row in rows:
         group, number, *shares = row.values()
-        table.add_row(group, str(number), *(f'{s:.3f}' for s in shares))
+        table.add_row(
+            escape(group), str(number), *(f'{s:.3f}' for s in shares)
+        )
     Console().print(table)
 
 
@@ -57,12 +60,12 @@ def main() -> None:
         if args.anchors is not None:
             generator = build_anchors(parse_anchors(args.anchors), generator)
         boxes = read_detector_boxes(cfg, args.ann_file)
-    found = cover(boxes, generator)
-    rows, lost = summarise_cover(boxes, found), unreached(boxes, found)
-    folder = Path(args.out_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / 'cover.json', dict(groups=rows, unreached=lost))
-    draw_cover(folder / 'cover.png', boxes, found, generator)
+        found = cover(boxes, generator)
+        rows, lost = summarise_cover(boxes, found), unreached(boxes, found)
+        folder = Path(args.out_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / 'cover.json', dict(groups=rows, unreached=lost))
+        draw_cover(folder / 'cover.png', boxes, found, generator)
     print_table(rows)
     for level, stride in enumerate(generator.strides):
         number = (found.level == level).sum()

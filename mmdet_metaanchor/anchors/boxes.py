@@ -8,7 +8,9 @@ import numpy as np
 from mmcv.transforms import Compose
 from mmdet.registry import TRANSFORMS
 from mmengine.config import Config
+from mmengine.fileio import list_from_file
 
+from ..datasets.coco import unwrapped
 from ..datasets.coco_faults import (
     UNKNOWN_CATEGORY,
     UNKNOWN_IMAGE,
@@ -98,10 +100,11 @@ def read_boxes(
             continue
         x, y, width, height = annotation['bbox']
         box = [x, y, x + width, y + height]
-        size, scale = resized[image['width'], image['height']]
+        original = image['width'], image['height']
+        size, scale = resized[original]
         rows.append(
             (
-                [side * s for side, s in zip(box, scale * 2, strict=True)],
+                resize_boxes(steps, box, original, scale),
                 size,
                 # COCO's: of the segmentation, where there is one.
                 annotation['area'],
@@ -130,16 +133,18 @@ def read_detector_boxes(cfg: Config, ann_file: str | Path) -> Boxes:
         ann_file (str | Path): The JSON file, which may be any.
 
     Raises:
-        ValueError: As of :func:`read_boxes`, or the test data set wraps
-            others, so that it has no pipeline.
+        ValueError: As of :func:`read_boxes`, or the test data set has no
+            pipeline.
     """
-    dataset = cfg.test_dataloader.dataset
+    dataset = unwrapped(cfg.test_dataloader.dataset)
     if 'pipeline' not in dataset:
         raise ValueError(
-            f'test_dataloader.dataset is a {dataset.type} without a pipeline '
-            'of its own, which would say how images are resized'
+            f'test_dataloader.dataset is a {dataset.type} without a pipeline, '
+            'which would say how images are resized'
         )
     classes = dataset.get('metainfo', {}).get('classes')
+    if isinstance(classes, str):  # a file, as MMEngine has it
+        classes = list_from_file(classes)
     return read_boxes(ann_file, dataset.pipeline, classes)
 
 
@@ -172,3 +177,23 @@ def resize(
     )
     scale = results.get('scale_factor', (1.0, 1.0))
     return results['img_shape'][1::-1], tuple(scale)
+
+
+def resize_boxes(
+    steps: Sequence[Callable],
+    boxes: np.ndarray | Sequence,
+    size: tuple[float, float],
+    scale: tuple[float, float],
+) -> np.ndarray:
+    """Boxes as the steps of a pipeline make them, cut at the border if so.
+
+    Args:
+        steps (Sequence[Callable]): The steps that resize. MMDetection's cut
+            boxes, unless they are told not to by ``clip_object_border``.
+        boxes (ndarray | Sequence): (..., 4), ``(x1, y1, x2, y2)`` in px.
+        size (tuple[float, float]): (width, height) in px of the image.
+        scale (tuple[float, float]): By which both are multiplied.
+    """
+    if any(getattr(step, 'clip_object_border', False) for step in steps):
+        boxes = np.clip(boxes, 0, [*size, *size])
+    return np.multiply(boxes, [*scale, *scale])

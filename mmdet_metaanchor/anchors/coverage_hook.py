@@ -11,6 +11,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
+from ..datasets.coco import unwrapped
 from ..runtime.arguments import known_arguments
 from .boxes import Boxes
 from .cover import MAX_SIDE_RATIO, THRESHOLDS, Cover, cover, summarise_cover
@@ -170,13 +171,9 @@ def _levels(found: Cover, generator: AnchorGenerator) -> Iterator[str]:
 
 def _test_pipeline(runner: Runner) -> list[dict]:
     for name in ('test_dataloader', 'val_dataloader'):
-        dataset = (runner.cfg.get(name) or {}).get('dataset')
-        while dataset is not None:
-            if 'pipeline' in dataset:
-                return dataset.pipeline
-            # Of several data sets side by side, those of the first.
-            parts = dataset.get('datasets') or [None]
-            dataset = dataset.get('dataset', parts[0])
+        dataset = (runner.cfg.get(name) or {}).get('dataset') or {}
+        if 'pipeline' in unwrapped(dataset):
+            return unwrapped(dataset)['pipeline']
     return []
 
 
@@ -189,5 +186,6 @@ def _advice(runner: Runner) -> str:
     return (
         f'  That is low: below {LOW:g} of the boxes have a fitting anchor. '
         'This makes anchors from them: '
-        f'python tools/cluster_anchors.py {config} {ann_file} anchors.json'
+        f'python tools/cluster_anchors.py {config} {ann_file} anchors.json '
+        '--beyond-range'
     )

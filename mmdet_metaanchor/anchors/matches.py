@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from mmdet.models.dense_heads import AnchorHead
 from mmdet.models.task_modules.assigners import BaseAssigner
@@ -12,6 +13,7 @@ from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from .boxes import resize_boxes
 from .customize import find_anchor_head
 
 
@@ -88,10 +90,15 @@ def view_scene(model: nn.Module, dataset: BaseDataset, index: int) -> Scene:
     generator = head.prior_generator
     priors = generator.grid_priors(sizes, device='cpu')
     meta = dict(scale_factor=(1.0, 1.0)) | sample.metainfo
-    scale = torch.tensor(meta['scale_factor']).repeat(2)
+    instances = dataset.get_data_info(index)['instances']
+    boxes = resize_boxes(
+        dataset.pipeline.transforms,
+        np.reshape([i['bbox'] for i in instances], (-1, 4)),
+        meta['ori_shape'][::-1],
+        meta['scale_factor'],
+    )
     objects, crowds = (
-        _instances(dataset.get_data_info(index)['instances'], scale, ignored)
-        for ignored in (False, True)
+        _instances(instances, boxes, ignored) for ignored in (False, True)
     )
     return Scene(
         generator.strides,
@@ -162,15 +169,17 @@ def match(scene: Scene, assigner: BaseAssigner) -> list[Tensor]:
 
 
 def _instances(
-    instances: Sequence[dict], scale: Tensor, ignored: bool
+    instances: Sequence[dict], boxes: np.ndarray, ignored: bool
 ) -> InstanceData:
-    chosen = [i for i in instances if bool(i['ignore_flag']) is ignored]
-    boxes = torch.tensor([i['bbox'] for i in chosen], dtype=torch.float)
+    chosen = [
+        i
+        for i, instance in enumerate(instances)
+        if bool(instance['ignore_flag']) is ignored
+    ]
+    labels = [instances[i]['bbox_label'] for i in chosen]
     return InstanceData(
-        bboxes=boxes.reshape(-1, 4) * scale,
-        labels=torch.tensor(
-            [i['bbox_label'] for i in chosen], dtype=torch.long
-        ),
+        bboxes=torch.as_tensor(boxes[chosen], dtype=torch.float),
+        labels=torch.tensor(labels, dtype=torch.long),
     )
 
 

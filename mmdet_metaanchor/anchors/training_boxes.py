@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from mmengine.dataset import BaseDataset
 
-from .boxes import Boxes, build_steps, resize
+from .boxes import Boxes, build_steps, resize, resize_boxes
 
 
 def read_training_boxes(
@@ -49,24 +49,23 @@ def read_training_boxes(
         size, scale = resized[original]
         for instance in info['instances']:
             if not instance['ignore_flag']:
+                box = np.array(instance['bbox'], float)
                 rows.append(
                     (
-                        np.multiply(instance['bbox'], scale * 2),
+                        resize_boxes(steps, box, original, scale),
                         size,
-                        scale,
+                        (box[2:] - box[:2]).prod(),
                         instance['bbox_label'],
                         info['img_path'],
                     )
                 )
     if not rows:
         raise ValueError(f'{len(chosen)} training images hold no boxes')
-    boxes, sizes, scales, labels, files = zip(*rows, strict=True)
-    boxes, scales = np.array(boxes, float), np.array(scales, float)
-    areas = ((boxes[:, 2:] - boxes[:, :2]) / scales).prod(1)
+    boxes, sizes, areas, labels, files = zip(*rows, strict=True)
     return Boxes(
-        boxes,
+        np.array(boxes, float),
         np.array(sizes, float),
-        areas,
+        np.array(areas),
         np.array(labels),
         list(files),
         list(dataset.metainfo['classes']),
@@ -84,11 +83,19 @@ def find_resizing(dataset: BaseDataset) -> list[Callable]:
         # and what resizes would be found twice.
         own = vars(dataset)
         pipeline = own.get('pipeline') or []
-        steps = [
-            step
-            for step in getattr(pipeline, 'transforms', pipeline)
-            if 'Resize' in type(step).__name__
-        ] + steps
+        steps = _that_resize(pipeline) + steps
         parts = own.get('datasets') or [None]
         dataset = own.get('dataset', parts[0])
     return steps
+
+
+def _that_resize(pipeline: Callable | Sequence[Callable]) -> list[Callable]:
+    """Those of its steps that resize, or that hold such, as RandomChoice."""
+    steps = getattr(pipeline, 'transforms', pipeline)
+    if not isinstance(steps, (list, tuple)):
+        steps = [steps] if hasattr(steps, 'transforms') else []
+    return [
+        step
+        for step in steps
+        if 'Resize' in type(step).__name__ or _that_resize(step)
+    ]

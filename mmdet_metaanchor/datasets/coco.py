@@ -4,6 +4,7 @@ import copy
 from pathlib import Path
 
 from mmdet.datasets import CocoDataset
+from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 
@@ -48,6 +49,17 @@ def read_classes(data_root: str) -> tuple[str, ...]:
     return tuple(name for _, name in listed['train.json'])
 
 
+def unwrapped(dataset: dict) -> dict:
+    """The data set that wrappers hold; of several side by side, the first.
+
+    Args:
+        dataset (dict): Config of a data set, or of a wrapper.
+    """
+    while 'dataset' in dataset or dataset.get('datasets'):
+        dataset = dataset.get('dataset') or dataset['datasets'][0]
+    return dataset
+
+
 def read_images(cfg: Config, split: str) -> CocoDataset:
     """The images of a split as the test pipeline gives them, and checked.
 
@@ -56,19 +68,22 @@ def read_images(cfg: Config, split: str) -> CocoDataset:
         split (str): 'train', 'val' or 'test'.
 
     Raises:
-        ValueError: The data set of the split wraps others, or an image
-            cannot be read.
+        ValueError: The config has no such split, or its data set is made of
+            several, or an image cannot be read.
     """
-    source = cfg[f'{split}_dataloader'].dataset
-    if 'ann_file' not in source:
+    for name in (f'{split}_dataloader', 'test_dataloader'):
+        if not cfg.get(name):
+            raise ValueError(f'the config has no {name}')
+    wanted = cfg[f'{split}_dataloader'].dataset
+    while 'dataset' in wanted:
+        wanted = wanted.dataset
+    if 'ann_file' not in wanted:
         raise ValueError(
-            f'{split}_dataloader.dataset is a {source.type} without an '
+            f'{split}_dataloader.dataset is a {wanted.type} without an '
             'ann_file of its own'
         )
-    wanted = copy.deepcopy(cfg.test_dataloader.dataset)
-    for key in ('type', 'data_root', 'ann_file', 'data_prefix', 'metainfo'):
-        if key in source:
-            wanted[key] = source[key]
+    wanted = copy.deepcopy(wanted)
+    wanted.update(pipeline=get_test_pipeline_cfg(cfg), test_mode=True)
     if means(wanted.type, CocoDataset):
         # Of a training split, too: boxes that a training drops do no harm.
         wanted.update(type=CHECKED, faults='drop')

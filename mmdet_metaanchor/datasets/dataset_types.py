@@ -9,7 +9,8 @@ from ..runtime.config_types import means
 from .checked_coco import CheckedCocoDataset
 
 PACKAGE = 'mmdet_metaanchor'
-CHECKED = CheckedCocoDataset.__name__
+# With the scope: in configs in Python style there is no default one.
+CHECKED = f'mmdet.{CheckedCocoDataset.__name__}'
 
 
 def use_checked_datasets(cfg: Config) -> None:

@@ -208,7 +208,8 @@ def _dataset_meta(content: dict, cfg: Config) -> dict:
     """Classes as MMDetection 3 or 2 has written them, or of the config."""
     meta = content.get('meta', {})
     if meta.get('dataset_meta'):
-        return meta['dataset_meta']
+        # MMDetection 3.0 and before wrote them in capitals.
+        return {k.lower(): v for k, v in meta['dataset_meta'].items()}
     if meta.get('CLASSES'):
         return dict(classes=meta['CLASSES'])
     loader = cfg.get('test_dataloader') or {}

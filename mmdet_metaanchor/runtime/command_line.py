@@ -20,7 +20,18 @@ def one_line_errors() -> Iterator[None]:
     """End the program with one line, not a traceback, on bad input."""
     try:
         yield
-    except (ModuleNotFoundError, OSError, TypeError, ValueError) as error:
+    except (
+        KeyError,
+        ModuleNotFoundError,
+        OSError,
+        TypeError,
+        ValueError,
+    ) as error:
+        # MMEngine's, where a `type` is not known. Others are our mistakes.
+        if isinstance(error, KeyError):
+            if 'registry' not in str(error):
+                raise
+            error = error.args[0]
         program = Path(sys.argv[0])
         # `python -m PACKAGE` runs a file that has this name in each package.
         if program.name == '__main__.py':

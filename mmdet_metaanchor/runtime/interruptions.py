@@ -24,6 +24,8 @@ def survive_interruptions(cfg: Config) -> None:
     """
     use_exact_loop(cfg)
     hooks = cfg.get('default_hooks') or {}
+    if hooks.get('checkpoint', True) is None:  # it is to write none
+        return
     hook = dict(hooks.get('checkpoint') or dict(type='CheckpointHook'))
     if not {'out_dir', 'backend_args', 'file_client_args'} & hook.keys():
         hook['backend_args'] = dict(backend='whole')

@@ -1,3 +1,4 @@
+import copy
 import json
 import math
 
@@ -8,8 +9,13 @@ from mmcv.transforms import LoadImageFromFile
 from mmdet.datasets.transforms import PackDetInputs, Resize
 from mmdet.registry import TASK_UTILS
 from mmdet.structures.bbox import bbox_overlaps
+from mmengine.config import Config
 
-from mmdet_metaanchor.anchors.boxes import Boxes, read_boxes
+from mmdet_metaanchor.anchors.boxes import (
+    Boxes,
+    read_boxes,
+    read_detector_boxes,
+)
 from mmdet_metaanchor.anchors.cover import (
     cover,
     draw_cover,
@@ -109,6 +115,7 @@ COCO = dict(
         dict(id=4, image_id=7, category_id=3, bbox=[300, 20, 40, 60]),
     ],
 )
+RESIZE = dict(type='Resize', scale=(100, 100), keep_ratio=True)
 
 
 @pytest.mark.parametrize(
@@ -136,6 +143,43 @@ def test_boxes_as_the_pipeline_resizes_them(tmp_path, types):
     assert boxes.files == ['a.jpg']
     assert boxes.classes == ['cat', 'dog']
     assert read_boxes(path).boxes.tolist() == [[10, 20, 50, 80]]
+
+
+def test_boxes_are_cut_at_the_border_as_in_training(tmp_path):
+    """From -20 to 30 px in x, at half the size."""
+    content = copy.deepcopy(COCO)
+    content['annotations'][0]['bbox'] = [-20, 20, 50, 60]
+    path = tmp_path / 'boxes.json'
+    path.write_text(json.dumps(content))
+    boxes = read_boxes(path, [RESIZE])
+    assert boxes.boxes.tolist() == [[0, 10, 15, 40]]
+    assert read_boxes(path).boxes.tolist() == [[-20, 20, 30, 80]]
+
+
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        lambda inside: inside,
+        lambda inside: dict(type='RepeatDataset', dataset=inside),
+        lambda inside: dict(type='ConcatDataset', datasets=[inside, inside]),
+    ],
+    ids=['alone', 'repeated', 'two'],
+)
+def test_boxes_of_a_test_set_in_wrappers_with_a_file_of_classes(
+    tmp_path, wrap
+):
+    path, classes = tmp_path / 'boxes.json', tmp_path / 'classes.txt'
+    path.write_text(json.dumps(COCO))
+    classes.write_text('dog\ncat\n')
+    inside = dict(
+        type='CocoDataset',
+        pipeline=[RESIZE],
+        metainfo=dict(classes=str(classes)),
+    )
+    cfg = Config(dict(test_dataloader=dict(dataset=wrap(inside))))
+    boxes = read_detector_boxes(cfg, path)
+    assert boxes.boxes.tolist() == [[5, 10, 25, 40]]
+    assert boxes.labels.tolist() == [0]
 
 
 def test_boxes_of_the_classes_of_a_detector(tmp_path):

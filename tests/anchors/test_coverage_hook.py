@@ -44,7 +44,7 @@ IoU 0.163
 IoU 0.245
   That is low: below 0.98 of the boxes have a fitting anchor. This makes \
 anchors from them: python tools/cluster_anchors.py CONFIG {root}/train.json \
-anchors.json"""
+anchors.json --beyond-range"""
 
 
 @pytest.fixture
@@ -249,8 +249,19 @@ def test_boxes_through_wrappers(root, wrapper, times):
     assert boxes.classes == ['cat', 'dog']
 
 
-def test_sizes_that_are_drawn_are_those_of_the_test(root):
-    drawn = dict(type='RandomResize', scale=[(64, 48), (640, 480)])
+DRAWN = dict(type='RandomResize', scale=[(64, 48), (640, 480)])
+
+
+@pytest.mark.parametrize(
+    'drawn',
+    [
+        DRAWN,
+        dict(type='RandomChoice', transforms=[[DRAWN], [RESIZE]]),
+        dict(type='RandomApply', transforms=[RESIZE]),
+    ],
+    ids=lambda step: step['type'],
+)
+def test_sizes_that_are_drawn_are_those_of_the_test(root, drawn):
     dataset = data_set(root, resize=drawn)
     test = [LOAD[0], dict(RESIZE, scale=(192, 144)), LOAD[1]]
     boxes = read_training_boxes(dataset, test, 100)
@@ -279,6 +290,18 @@ def test_the_pipeline_of_a_wrapped_test_set(root, log, wrapped, found):
     else:
         assert 'no test pipeline that would say how large' in text
     assert level == 'WARNING'
+
+
+@pytest.mark.parametrize(('clip', 'left'), [(True, 0), (False, -20)])
+def test_boxes_are_cut_at_the_border_as_in_training(root, clip, left):
+    """10 px of the first lie beyond it, and all is twice the size."""
+    content = json.loads((root / 'train.json').read_text())
+    content['annotations'][0]['bbox'] = [-10, 10, 50, 20]
+    (root / 'train.json').write_text(json.dumps(content))
+    resize = dict(RESIZE, clip_object_border=clip)
+    boxes = read_training_boxes(data_set(root, resize), [], 100)
+    assert boxes.boxes[0].tolist() == [left, 20, 80, 60]
+    assert boxes.areas[0] == 1000  # COCO's, of the JSON
 
 
 def test_sides_of_images_may_be_floats(root):

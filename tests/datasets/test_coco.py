@@ -71,3 +71,26 @@ def test_images_to_search_on_are_checked(load_config, tiny_data):
     cfg.train_dataloader.dataset.data_prefix.img = 'nowhere/'
     with pytest.raises(ValueError, match='4 of 4 images cannot be used'):
         read_images(cfg, 'train')
+
+
+def test_images_in_wrappers_by_the_settings_of_their_split(
+    load_config, tiny_data
+):
+    """As of SSD, whose training repeats its images."""
+    cfg = load_config('custom/meta-retinanet_r18-w32_custom.py')
+    inside = cfg.train_dataloader.dataset
+    cfg.train_dataloader.dataset = dict(
+        type='RepeatDataset', times=5, dataset=dict(inside, indices=3)
+    )
+    cfg.test_dataloader.dataset.indices = 2
+    images = read_images(cfg, 'train')
+    assert len(images) == 3
+    assert 'RandomFlip' not in str(images.pipeline)
+    assert len(read_images(cfg, 'test')) == 2
+    two = dict(type='ConcatDataset', datasets=[inside, inside])
+    cfg.train_dataloader.dataset = two
+    with pytest.raises(ValueError, match='is a ConcatDataset without an ann_'):
+        read_images(cfg, 'train')
+    cfg.val_dataloader = None
+    with pytest.raises(ValueError, match='the config has no val_dataloader'):
+        read_images(cfg, 'val')

@@ -224,6 +224,21 @@ def test_names_in_another_unicode_form(tmp_path):
     assert ImageFolder(tmp_path).find('gr\xf6n.png') == 'gro\u0308n.png'
 
 
+def test_an_image_of_the_same_name_in_another_folder(tmp_path):
+    for folder in ('one', 'two/deep'):
+        (tmp_path / folder).mkdir(parents=True)
+        Image.new('RGB', (9, 9)).save(tmp_path / folder / 'same.png')
+    Image.new('RGB', (9, 9)).save(tmp_path / 'one' / 'own.png')
+    found = ImageFolder(tmp_path)
+    assert found.find('deep/same') == 'two/deep/same.png'
+    assert found.find('/elsewhere/one/same.png') == 'one/same.png'
+    assert found.find('own.png') == 'one/own.png'
+    with pytest.raises(ValueError, match='no image two/own.png'):
+        found.find('two/own.png')
+    with pytest.raises(ValueError, match='same.png may be .* or '):
+        found.find('same.png')
+
+
 def test_copies_where_there_are_no_links(tmp_path, images, monkeypatch):
     def refuse(*args, **kwargs):
         raise OSError('no links here')

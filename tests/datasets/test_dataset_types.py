@@ -10,8 +10,13 @@ import numpy as np
 import pytest
 from mmdet.datasets import CocoDataset
 from mmengine.config import Config
+from mmengine.registry import DATASETS, DefaultScope
 
-from mmdet_metaanchor.datasets.dataset_types import use_checked_datasets
+from mmdet_metaanchor import CheckedCocoDataset
+from mmdet_metaanchor.datasets.dataset_types import (
+    CHECKED,
+    use_checked_datasets,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,7 +72,7 @@ def config(kind='CocoDataset', **more):
 def test_plain_ones_alone_and_in_wrappers(kind):
     cfg = config(kind)
     use_checked_datasets(cfg)
-    checked = 'CheckedCocoDataset'
+    checked = 'mmdet.CheckedCocoDataset'
     expected = [
         'MultiImageMixDataset',
         'RepeatDataset',
@@ -86,7 +91,13 @@ def test_a_class_in_the_place_of_a_name():
     cfg = config()
     cfg.val_dataloader.dataset.type = CocoDataset
     use_checked_datasets(cfg)
-    assert cfg.val_dataloader.dataset.type == 'CheckedCocoDataset'
+    assert cfg.val_dataloader.dataset.type == 'mmdet.CheckedCocoDataset'
+
+
+def test_the_type_is_found_without_a_default_scope(monkeypatch):
+    """Configs in MMEngine's pure Python style have none."""
+    monkeypatch.setattr(DefaultScope, 'get_current_instance', lambda: None)
+    assert DATASETS.get(CHECKED) is CheckedCocoDataset
 
 
 @pytest.mark.parametrize(

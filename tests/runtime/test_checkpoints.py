@@ -141,10 +141,14 @@ def test_detector_of_a_url(tiny, checkpoint, download):
     ('meta', 'expected'),
     [
         (dict(CLASSES=('one', 'two')), dict(classes=('one', 'two'))),
+        (
+            dict(dataset_meta=dict(CLASSES=('one',))),
+            dict(classes=('one',)),
+        ),
         (dict(dataset_meta=dict()), dict(classes=('odd', 'even'))),
         ({}, dict(classes=('odd', 'even'))),
     ],
-    ids=['MMDetection 2', 'of nothing', 'none'],
+    ids=['MMDetection 2', 'MMDetection 3.0', 'of nothing', 'none'],
 )
 def test_classes_of_other_checkpoints(
     tiny, checkpoint, tmp_path, meta, expected

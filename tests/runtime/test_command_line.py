@@ -1,6 +1,7 @@
 import errno
 
 import pytest
+from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 
@@ -39,6 +40,11 @@ def test_errors_of_the_user_are_one_line_and_bugs_are_not():
         raise ValueError('anchors are bad')
     with pytest.raises(SystemExit, match='is a dir'), one_line_errors():
         raise IsADirectoryError(errno.EISDIR, 'is a dir', 'anchors.json')
+    message = 'error: MetaRetinaHed is not in the .*registry'
+    with pytest.raises(SystemExit, match=message), one_line_errors():
+        MODELS.build(dict(type='MetaRetinaHed'))
+    with pytest.raises(KeyError), one_line_errors():
+        dict()['no type of a config']
     with pytest.raises(ZeroDivisionError), one_line_errors():
         1 / 0  # noqa: B018
 

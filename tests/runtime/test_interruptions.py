@@ -15,6 +15,7 @@ from mmdet_metaanchor.runtime.files import WholeBackend, replacing
 from mmdet_metaanchor.runtime.interruptions import (
     full_disk_in_one_line,
     go_on,
+    survive_interruptions,
 )
 
 
@@ -135,3 +136,11 @@ def test_full_disk_is_said_in_one_line():
     assert '\n' not in end.value.code
     with pytest.raises(PermissionError), full_disk_in_one_line():
         raise PermissionError(errno.EACCES, 'no')
+
+
+def test_a_training_that_is_to_write_no_checkpoints(tiny):
+    survive_interruptions(tiny)
+    assert tiny.default_hooks.checkpoint.backend_args.backend == 'whole'
+    tiny.default_hooks.checkpoint = None  # which is how MMEngine has it
+    survive_interruptions(tiny)
+    assert tiny.default_hooks.checkpoint is None

@@ -291,6 +291,24 @@ def test_bad_anchors_to_cover(here, fail, tiny_data, anchors, message):
     assert not (here / 'none').exists()
 
 
+@pytest.mark.parametrize(
+    ('out', 'message'),
+    [
+        ('meta-retinanet.pth', 'meta-retinanet.pth would be overwritten'),
+        # Here the config of another detector, which has no weights there.
+        ('own.pth', 'own.py, where the config of own.pth'),
+    ],
+)
+def test_bake_overwrites_nothing_of_its_user(here, fail, out, message):
+    (here / 'own.py').write_text('# mine')
+    model = here / 'meta-retinanet.pth'
+    before = model.read_bytes()
+    words = ['meta-retinanet.py', 'meta-retinanet.pth', out]
+    assert message in fail('bake_anchors.py', *words)
+    assert model.read_bytes() == before
+    assert (here / 'own.py').read_text() == '# mine'
+
+
 @pytest.mark.parametrize('name', ['cover', 'cluster', 'search', 'bake'])
 def test_help(monkeypatch, capsys, name):
     name = f'{name}_anchors.py'

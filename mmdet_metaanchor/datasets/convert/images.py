@@ -62,7 +62,11 @@ class ImageFolder:
         """
         name = name.replace('\\', '/')
         for key in (name, name.rpartition('/')[2]):
-            found = self._by_name.get(_form(key), ())
+            found = [
+                path
+                for path in self._by_name.get(_form(key), ())
+                if _folders_agree(path, name)
+            ]
             if len(found) == 1:
                 return found[0]
             if found:
@@ -84,6 +88,18 @@ class ImageFolder:
             raise ValueError(
                 f'{self.folder / name} is not an image to be read: {error}'
             ) from None
+
+
+def _folders_agree(path: str, name: str) -> bool:
+    """Whether the folders of one are the end of those of the other."""
+    return all(
+        _form(one) == _form(other)
+        for one, other in zip(
+            reversed(Path(path).parent.parts),
+            reversed(Path(name).parent.parts),
+            strict=False,
+        )
+    )
 
 
 def _form(name: str) -> str:
