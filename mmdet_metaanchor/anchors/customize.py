@@ -34,12 +34,12 @@ def customize_anchors(model: nn.Module, anchors: Anchors) -> None:
         anchors (dict | list[list[tuple[float, float]]]): Either the config
             of an anchor generator, whose ``type`` and ``strides`` default to
             ``MetaAnchorGenerator`` and to the strides of the model, or
-            explicit sizes in px, ``(w, h)``, one list per level, lowest
-            level first. The centres stay those of the model, unless the config
-            gives ``centers`` or ``center_offset``, or its source of anchors
-            (``priors``, or a ``type`` other than ``MetaAnchorGenerator``
-            and ``AnchorGenerator``) places them by a rule of its own; a
-            warning tells when they move.
+            explicit sizes in px, ``(w, h)``, one list per level, in the
+            order of the model's strides. The centres stay those of the
+            model, unless the config gives ``centers`` or ``center_offset``,
+            or its source of anchors (``priors``, or a ``type`` other than
+            ``MetaAnchorGenerator`` and ``AnchorGenerator``) places them by a
+            rule of its own; a warning tells when they move.
 
     Raises:
         TypeError: The model has no MetaAnchor head (a stock one, say), or

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+import torch
 from mmdet.models.dense_heads import RPNHead
 from mmdet.registry import MODELS
+from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ..method.meta_head import Branch, MetaHeadMixin, Towers
@@ -32,6 +34,36 @@ class MetaRPNHead(MetaHeadMixin, RPNHead):
         )
         self.rpn_reg = self._anchor_functions(
             self.rpn_reg, self.num_base_priors, output_map=self.box_map
+        )
+
+    def _predict_by_feat_single(
+        self,
+        cls_score_list: list[Tensor],
+        bbox_pred_list: list[Tensor],
+        score_factor_list: list[Tensor | None],
+        mlvl_priors: list[Tensor],
+        *args,
+        **kwargs,
+    ) -> InstanceData:
+        """As stock's, which fails on a level of a single prior.
+
+        Such a level gets its prior twice, and NMS drops one of them again.
+        """
+        single = [len(priors) == 1 for priors in mlvl_priors]
+
+        def doubled(levels: list[Tensor], dim: int) -> list[Tensor]:
+            return [
+                torch.cat([level, level], dim) if alone else level
+                for level, alone in zip(levels, single, strict=True)
+            ]
+
+        return super()._predict_by_feat_single(
+            doubled(cls_score_list, -1),
+            doubled(bbox_pred_list, -1),
+            score_factor_list,
+            doubled(mlvl_priors, 0),
+            *args,
+            **kwargs,
         )
 
     def towers(self, feats: Sequence[Tensor]) -> Towers:

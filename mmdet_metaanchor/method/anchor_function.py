@@ -76,8 +76,9 @@ class AnchorFunctionGenerator(AnchorWeights):
 
     Where no gradients are needed, what was generated is kept for the next
     call (:class:`.Memo`), so that inference costs no more than stock's. It is
-    forgotten when parameters, buffers or codes change, in whatever way, at
-    ``train()`` and ``eval()`` and when the module moves.
+    forgotten when parameters, buffers or codes change, as far as
+    :func:`.summary` sees, at ``train()`` and ``eval()`` and when the module
+    moves.
 
     Args:
         *args: Arguments of :class:`AnchorWeights`.

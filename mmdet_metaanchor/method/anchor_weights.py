@@ -1,5 +1,6 @@
 """AnchorWeights: weights of a convolution from the codes of priors."""
 
+import logging
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -243,12 +244,14 @@ class AnchorWeights(BaseModule):
     ) -> None:
         """Take a full W2 as the checkpoint has it, and 0 for a c it has not.
 
-        Both are of checkpoints of before 0.2.
+        Both are of checkpoints of before 0.2. A parameter goes then, so that
+        an EMAHook that has listed them ends with a KeyError.
 
         Raises:
             ValueError: W2 is of another rank, which MMEngine would only log;
-                or a full one is to be trained by several processes with a
-                config of another.
+                or a full one does not fit a config of another otherwise, or
+                is loaded in training mode by one of several processes, as
+                MMEngine does even for a test.
         """
         held = state_dict.get(f'{prefix}residual_layer.weight')
         if held is not None:
@@ -256,11 +259,18 @@ class AnchorWeights(BaseModule):
             rank = None if full else held.shape[1]
             # DDP has laid out the gradients by now, where it is to train.
             fixed = self.training and is_distributed()
-            if full and self.rank is not None and not fixed:
+            fits = held.shape == (
+                len(self.residual_layer.weight),
+                self.code_layer.out_features,
+            )
+            if full and fits and self.rank is not None and not fixed:
                 print_log(
                     f'The rank of the config, {self.rank}, gives way to the '
-                    'full W2 of the checkpoint.',
+                    'full W2 of the checkpoint; to train on, set '
+                    'anchor_function=dict(rank=None), as EMAHook keeps to '
+                    'the parameters that it has found',
                     logger='current',
+                    level=logging.WARNING,
                 )
                 self.rank = None
                 del self.basis_layer

@@ -9,8 +9,9 @@ from torch import Tensor
 Result = TypeVar('Result')
 # Kept results of one function; for a level each, and some to spare.
 MOST = 16
-# How many numbers of a large tensor one sum is of.
-BLOCK = 1024
+# How many numbers of a large tensor one sum is of. It is odd: bits of 1 024
+# numbers that are all doubled or negated add up to the same 32 bits.
+BLOCK = 1023
 # By the bytes of a number: the integers that have its bits, and of their sums.
 BITS = {
     1: (torch.uint8, torch.int32),
@@ -82,9 +83,6 @@ class Memo:
         self._kept[key] = result, content, inputs
         return result
 
-    def __deepcopy__(self, _memo: dict) -> 'Memo':
-        return Memo(self.most)
-
     def __reduce__(self) -> tuple:
         return Memo, (self.most,)
 
@@ -92,9 +90,9 @@ class Memo:
 def summary(tensors: Sequence[Tensor]) -> Tensor:
     """What another content of tensors does not have.
 
-    The bits of small ones, and of large ones the sums of 1 024 numbers each,
+    The bits of small ones, and of large ones the sums of 1 023 numbers each,
     as integers. So every change of one number shows, and of several unless
-    the sums agree by chance, or numbers change places within their 1 024.
+    the sums agree by chance, or numbers change places within their 1 023.
 
     Args:
         tensors (Sequence[Tensor]): On one device.

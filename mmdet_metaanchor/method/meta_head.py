@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import torch
+from mmdet.models.task_modules.prior_generators import AnchorGenerator
 from mmdet.registry import MODELS
 from mmengine.logging import MessageHub, print_log
 from torch import Tensor, nn
@@ -138,11 +139,15 @@ class MetaHeadMixin(LevelOutputs):
 
     def _init_layers(self) -> None:
         if not isinstance(self.prior_generator, MetaAnchorGenerator):
+            kind = type(self.prior_generator)
+            others = (
+                'the other arguments may stay as they are'
+                if kind is AnchorGenerator
+                else 'what was there before becomes its priors=dict(...)'
+            )
             raise TypeError(
                 f'{type(self).__name__} needs anchor_generator=dict(type='
-                "'MetaAnchorGenerator', ...), got "
-                f'{type(self.prior_generator).__name__}; the other arguments '
-                'may stay as they are'
+                f"'MetaAnchorGenerator', ...), got {kind.__name__}; {others}"
             )
         if not self.ONE_UNIT:
             self.prior_generator.use_box_per_level()
@@ -163,7 +168,24 @@ class MetaHeadMixin(LevelOutputs):
             output_map (Callable, optional): Of the generator; where the
                 outputs are boxes, ``self.box_map``.
             level (int): Index of the level, where every level has its own.
+
+        Raises:
+            ValueError: It is not a plain one: a square kernel, with a bias,
+                that keeps the size of the map.
         """
+        size = conv.kernel_size[0]
+        plain = nn.Conv2d(
+            conv.in_channels,
+            conv.out_channels,
+            size,
+            padding=size // 2,
+            device='meta',
+        )
+        if repr(conv) != repr(plain) or conv.out_channels % num_priors:
+            raise ValueError(
+                f'only {plain}, with as many outputs for each of {num_priors} '
+                f'priors, can be generated, got {conv}'
+            )
         if output_map is not None:
             output_map = partial(output_map, level=level)
         return MODELS.build(
@@ -172,7 +194,7 @@ class MetaHeadMixin(LevelOutputs):
                 type='AnchorFunctionGenerator',
                 in_channels=conv.in_channels,
                 out_channels=conv.out_channels // num_priors,
-                kernel_size=conv.kernel_size[0],
+                kernel_size=size,
                 code_map=partial(self.trained_codes, level=level),
                 output_map=output_map,
             ),
@@ -424,6 +446,19 @@ class MetaHeadMixin(LevelOutputs):
             prior_generator=priors,
             num_base_priors=numbers if several else numbers[0],
         )
+
+    def _save_to_state_dict(
+        self, destination: dict, prefix: str, *args
+    ) -> None:
+        """As of any module, with the settings that the head has now."""
+        super()._save_to_state_dict(destination, prefix, *args)
+        now = dict(
+            standard_boxes=self.prior_generator.standard_boxes,
+            box_form=torch.tensor(BOX_FUNCTIONS.index(self.box_function)),
+        )
+        for name, value in now.items():
+            value = value.to(getattr(self, name), copy=True)
+            destination[f'{prefix}{name}'] = value
 
     def _load_from_state_dict(
         self, state_dict: dict, prefix: str, *args

@@ -119,7 +119,9 @@ class MetaAnchorGenerator(AnchorGenerator):
             placing = ('centers', 'center_offset', 'use_box_type')
             kwargs = {k: kwargs[k] for k in placing if k in kwargs}
             super().__init__(strides, ratios=[1.0], scales=[1.0], **kwargs)
-            self.base_anchors = self._resized(check_shapes(shapes, strides))
+            self.base_anchors = _boxes(
+                self.base_centers, check_shapes(shapes, strides)
+            )
         else:
             super().__init__(strides, *args, **kwargs)
         self._check_sizes()
@@ -247,10 +249,7 @@ class MetaAnchorGenerator(AnchorGenerator):
         """
         priors = copy.copy(self)
         centers = [center[:1] for center in self.base_centers]
-        priors.base_anchors = [
-            torch.cat([center - level / 2, center + level / 2], dim=1)
-            for center, level in zip(centers, shapes, strict=True)
-        ]
+        priors.base_anchors = _boxes(centers, shapes)
         return priors
 
     def shape_range(self, jitter: bool = True) -> Tensor:
@@ -306,12 +305,11 @@ class MetaAnchorGenerator(AnchorGenerator):
         unique, index = torch.cat(codes).unique(dim=0, return_inverse=True)
         moves = (strength * self._draw(unique))[index]
         moves = moves.split([len(code) for code in codes])
-        self.base_anchors = self._resized(
-            [
-                shapes * move.flip(-1).exp()
-                for shapes, move in zip(self.base_shapes, moves, strict=True)
-            ]
-        )
+        moved = [
+            shapes * move.flip(-1).exp()
+            for shapes, move in zip(self.base_shapes, moves, strict=True)
+        ]
+        self.base_anchors = _boxes(self.base_centers, moved)
         try:
             yield
         finally:
@@ -329,13 +327,6 @@ class MetaAnchorGenerator(AnchorGenerator):
         if isinstance(self.jitter, Sequence):
             return height_and_width(draws * draws.new_tensor(self.jitter))
         return draws * self.jitter
-
-    def _resized(self, shapes: Sequence[Tensor]) -> list[Tensor]:
-        """Boxes (x1, y1, x2, y2) in px of other sizes, same centres."""
-        return [
-            torch.cat([center - shape / 2, center + shape / 2], dim=1)
-            for center, shape in zip(self.base_centers, shapes, strict=True)
-        ]
 
     def _check_grid(self) -> None:
         """Refuse a source that places its priors by a rule of its own.
@@ -398,3 +389,13 @@ def _build_source(priors: dict) -> AnchorGenerator:
             f'{getattr(kind, "__name__", kind)}'
         )
     return TASK_UTILS.build(priors)
+
+
+def _boxes(
+    centers: Sequence[Tensor], shapes: Sequence[Tensor]
+) -> list[Tensor]:
+    """Boxes (x1, y1, x2, y2) of centres (x, y) and sizes (w, h), in px."""
+    return [
+        torch.cat([center - shape / 2, center + shape / 2], dim=1)
+        for center, shape in zip(centers, shapes, strict=True)
+    ]

@@ -18,8 +18,12 @@ def build(dtype=torch.float32, **kwargs):
         dict(
             type='AnchorFunctionGenerator',
             in_channels=IN,
-            out_channels=OUT,
-            **{'hidden_channels': HIDDEN, 'rank': None, **kwargs},
+            **{
+                'out_channels': OUT,
+                'hidden_channels': HIDDEN,
+                'rank': None,
+                **kwargs,
+            },
         )
     ).to(dtype)
     generator.init_weights()
@@ -243,6 +247,19 @@ def test_a_checkpoint_without_c_has_none():
     torch.testing.assert_close(
         theta_of(other, codes), theta_of(trained, codes)
     )
+
+
+@pytest.mark.parametrize(
+    'changes', [dict(hidden_channels=7), dict(out_channels=5)], ids=str
+)
+def test_a_full_w2_that_does_not_fit_changes_nothing(changes):
+    other, generator = build(rank=None, **changes), build(rank=2)
+    codes = torch.randn(5, 2)
+    before = theta_of(generator, codes)
+    with pytest.raises(ValueError, match='W2 of the checkpoint is of rank No'):
+        generator.load_state_dict(other.state_dict(), strict=False)
+    assert generator.rank == 2
+    assert torch.equal(theta_of(generator, codes), before)
 
 
 def test_c_is_not_learnt():

@@ -92,7 +92,7 @@ def test_keeps_few(asked):
     assert len(computed) == len(numbers)
 
 
-@pytest.mark.parametrize('numbers', [3, 1024, 3000])
+@pytest.mark.parametrize('numbers', [3, 1023, 1024, 3000])
 @pytest.mark.parametrize(
     'dtype', [torch.float32, torch.float64, torch.bfloat16, torch.uint8]
 )
@@ -111,6 +111,12 @@ def test_watched_tensors_are_looked_at(asked, numbers, dtype):
         square(number, watched=[watched])
         assert len(computed) == before + 1
     if dtype.is_floating_point:
+        for factor in (2, 0.5, -1, 4, -0.25):  # bits of one pattern, if any
+            square(number, watched=[watched])
+            before = len(computed)
+            watched.data.mul_(factor)
+            square(number, watched=[watched])
+            assert len(computed) == before + 1, factor
         watched.data.fill_(torch.nan)
         assert square(number, watched=[watched]) is square(
             number, watched=[watched]

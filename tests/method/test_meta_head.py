@@ -137,6 +137,58 @@ def test_a_standard_box_for_other_levels_is_refused():
         build().load_state_dict(state)
 
 
+def test_the_state_is_that_of_now():
+    """Settings that were changed after the head was built are saved."""
+    head = build()
+    head.prior_generator.standard_box = (10, 20)
+    head.box_function = 'published'
+    other = build()
+    other.load_state_dict(head.state_dict())
+    assert other.box_function == 'published'
+    assert torch.equal(
+        other.prior_generator.standard_boxes,
+        head.prior_generator.standard_boxes,
+    )
+
+
+def test_what_a_generator_of_stock_becomes():
+    """Its arguments are not those of an AnchorGenerator."""
+    anchors = dict(
+        type='SSDAnchorGenerator',
+        strides=STRIDES,
+        ratios=[[2], [2]],
+        min_sizes=[10, 20],
+        max_sizes=[20, 30],
+    )
+    with pytest.raises(TypeError, match=r'before becomes its priors=dict'):
+        MetaSSDHead(
+            num_classes=3, in_channels=[4, 6], anchor_generator=anchors
+        )
+
+
+@pytest.mark.parametrize(
+    'changes',
+    [
+        dict(stride=2),
+        dict(dilation=2),
+        dict(groups=2),
+        dict(bias=False),
+        dict(kernel_size=(3, 1)),
+        dict(out_channels=10),
+    ],
+    ids=str,
+)
+def test_a_convolution_that_cannot_be_generated(changes):
+    conv = nn.Conv2d(
+        **dict(
+            dict(in_channels=4, out_channels=12, kernel_size=3, padding=1),
+            **changes,
+        )
+    )
+    with pytest.raises(ValueError, match=r'only Conv2d\(4, .* got Conv2d'):
+        build()._anchor_functions(conv, 3)
+
+
 class TestSeveralHeads:
     @pytest.fixture
     def model(self, build_head):

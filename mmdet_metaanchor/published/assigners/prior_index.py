@@ -96,7 +96,8 @@ class PriorIndex:
         """Pairs of a box and a prior with a high IoU.
 
         For every box these are the priors whose IoU with it is positive and
-        at least ``floor``; where none is, those that tie for the highest.
+        at least ``floor``; where none is, those that tie for the highest, and
+        maybe others below it.
 
         Args:
             boxes (Tensor): (k, 4) boxes.

@@ -21,7 +21,8 @@ class SparseAssigner(BaseAssigner):
 
     ``max_overlaps`` of the result holds the best IoU of a prior where that
     IoU can decide (it reaches the lower threshold, or is the best one of a
-    ground truth), -1 for the priors of ignored regions, and else 0.
+    ground truth), -1 for the priors of ignored regions, and else 0 or an IoU
+    that is too low to decide.
 
     Args:
         ignore_iof_thr (float): A prior of which ignored regions (crowds) cover
@@ -29,6 +30,9 @@ class SparseAssigner(BaseAssigner):
             -1 ignores no region. Defaults to -1.
         ignore_wrt_candidates (bool): Whether that share is one of the prior
             (True) or of the region (False). Defaults to True.
+
+    Raises:
+        ValueError: ``ignore_iof_thr`` is neither a share nor -1.
     """
 
     def __init__(
@@ -36,6 +40,11 @@ class SparseAssigner(BaseAssigner):
         ignore_iof_thr: float = -1,
         ignore_wrt_candidates: bool = True,
     ) -> None:
+        if not -1 <= ignore_iof_thr <= 1:
+            raise ValueError(
+                'ignore_iof_thr must be a share, or -1 to ignore no region, '
+                f'got {ignore_iof_thr}'
+            )
         self.ignore_iof_thr = ignore_iof_thr
         self.ignore_wrt_candidates = ignore_wrt_candidates
 

@@ -160,9 +160,10 @@ def _nearest(
         away = prior_centers.index_select(1, chunk) - centers[:, rows, None]
         others = index.sizes.index_select(1, chunk)
         similar = _shape_iou(sizes[:, rows, None], others)
-        return _squared(away).masked_fill(
-            similar < least[rows, None], torch.inf
-        )
+        # Points that fill the last chunk are similar to nothing, where the
+        # rounding of 16 bits leaves nothing of ``least``, either.
+        other = (similar < least[rows, None]) | (similar <= 0)
+        return _squared(away).masked_fill(other, torch.inf)
 
     last = index.num_chunks - 1
     found = []

@@ -76,7 +76,10 @@ class ZeroLossAssigner(BaseAssigner):
             :obj:`AssignResult`: That of the other assigner, with -1 for the
             priors, and their labels, that it gives to those ground truths.
         """
-        taken = inspect.signature(self.assigner.assign).bind(*args, **kwargs)
+        inner = self.assigner
+        while isinstance(inner, ZeroLossAssigner):  # of another range
+            inner = inner.assigner
+        taken = inspect.signature(inner.assign).bind(*args, **kwargs)
         gt_instances = taken.arguments['gt_instances']
         result = self.assigner.assign(*args, **kwargs)
         boxes = get_box_tensor(gt_instances.bboxes)

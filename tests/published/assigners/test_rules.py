@@ -273,6 +273,11 @@ class TestAll:
         )
         assert result.gt_inds.tolist() == expected
 
+    @pytest.mark.parametrize('value', [float('nan'), 7, -2])
+    def test_refuses_shares_to_ignore(self, cls, value):
+        with pytest.raises(ValueError, match=f'ignore_iof_thr.*{value}'):
+            cls(ignore_iof_thr=value)
+
     @pytest.mark.parametrize('value', [float('nan'), float('inf')])
     def test_refuses_boxes_that_are_not_finite(self, cls, value):
         with pytest.raises(ValueError, match=f'ground truth.*{value}'):
@@ -299,3 +304,27 @@ class TestAll:
         )
         assert result.gt_inds.is_cuda
         assert result.gt_inds.tolist() == expected
+
+
+def test_priors_of_16_bits():
+    """At 1000 px sides of bfloat16 are off by 8, so that shapes tell nothing.
+
+    Then the nearest prior is taken, and none of the points that fill a chunk.
+    """
+    generator = TASK_UTILS.build(
+        dict(
+            type='YOLOAnchorGenerator',
+            strides=[8],
+            base_sizes=[[(10, 13), (16, 30), (33, 23)]],
+        )
+    )
+    (priors,) = generator.grid_priors(
+        [(125, 125)], dtype=torch.bfloat16, device='cpu'
+    )
+    x, y = priors[-1, :2].tolist()  # where those points are
+    box = torch.tensor([[x - 8, y - 8, x + 8, y + 8]])
+    result = YOLOv3Assigner().assign(
+        InstanceData(priors=priors),
+        InstanceData(bboxes=box, labels=torch.tensor([0])),
+    )
+    assert (result.gt_inds == 1).sum() == 1

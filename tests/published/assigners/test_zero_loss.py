@@ -98,6 +98,15 @@ def test_own_limits():
     assert assign(assigner, boxes).gt_inds.tolist() == [-1, 2, 3, 0]
 
 
+def test_two_ranges():
+    """One assigner within the other: 20 px and 69 px are left out."""
+    assigner, other = build()
+    assigner.assigner, _ = build(size_range=(10, 30))
+    boxes = [at(0, 20, 20), at(100, 60, 80), at(300, 200, 200)]
+    assert assign(other, boxes).gt_inds.tolist() == [1, 2, 3, 0]
+    assert assign(assigner, boxes).gt_inds.tolist() == [-1, -1, 3, 0]
+
+
 @pytest.mark.parametrize('boxes', [[], [at(0, 0, 60)]])
 def test_nothing_to_drop(boxes):
     assigner, other = build()
