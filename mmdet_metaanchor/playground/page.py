@@ -13,7 +13,7 @@ from ..anchors.anchors_file import write_anchors
 from ..anchors.cover import draw_cover
 from . import views
 from .layout import LEAST, MOST_RATIO, MOST_SCALE, Layout, cells, numbers
-from .rows import Row
+from .rows import Row, index_in
 from .session import Session
 
 # The folder of a file that came from the browser.
@@ -163,7 +163,8 @@ class Page:
     ) -> dict:
         """A row was clicked on."""
         try:
-            return self.on_edit(picture, table, event.index[0], threshold)
+            chosen = index_in(table, event.index[0])
+            return self.on_edit(picture, table, chosen, threshold)
         except ValueError:  # an edit has told of it
             return gr.skip()
 

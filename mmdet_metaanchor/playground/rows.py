@@ -79,7 +79,7 @@ class Levels:
         """
         rows = []
         for number, cells in enumerate(table, 1):
-            if all(_is_empty(cell) for cell in cells):
+            if _is_blank(cells):
                 continue
             if len(cells) < 3:
                 raise ValueError(
@@ -224,6 +224,15 @@ def _find(
         ):
             return place
     return None
+
+
+def index_in(table: Sequence[Sequence], number: int) -> int:
+    """Index of the anchor in a row of a table, whose empty rows are none."""
+    return sum(not _is_blank(cells) for cells in table[:number])
+
+
+def _is_blank(cells: Sequence) -> bool:
+    return all(_is_empty(cell) for cell in cells)
 
 
 def _is_empty(cell) -> bool:

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from mmdet_metaanchor import MetaAnchorGenerator
-from mmdet_metaanchor.playground.rows import Levels, Row, grid
+from mmdet_metaanchor.playground.rows import Levels, Row, grid, index_in
 
 STRIDES = [8, 16, 32]
 GENERATOR = MetaAnchorGenerator(
@@ -110,3 +110,10 @@ def test_grids_begin_with_the_smallest_trained_size():
     assert {round(h / w, 3) for w, h in anchors[1]} == {0.5, 1.0, 2.0}
     ((width, height),) = grid(GENERATOR, 1, 1.0)[1]
     assert (width, height) == pytest.approx((40.317, 40.317), abs=1e-3)
+
+
+def test_the_anchor_of_a_row_below_an_empty_one():
+    """It is the second that is read, though it stands in the third row."""
+    table = [['all', 10, 20], ['', None, float('nan')], ['16', 7, 5]]
+    rows = LEVELS.parse(table)
+    assert rows[index_in(table, 2)] == Row('16', 7, 5)
