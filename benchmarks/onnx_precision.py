@@ -93,7 +93,7 @@ def _suppress(
     )
 
 
-def measure(
+def compare_precisions(
     model: nn.Module, cfg: Config, folder: Path, pairs: int
 ) -> list[dict]:
     """Size, time and metrics of every file.
@@ -190,7 +190,7 @@ def main() -> None:
         cfg = Config.fromfile(args.config)
         model, _ = load_detector(cfg, args.checkpoint)
         args.folder.mkdir(parents=True, exist_ok=True)
-        rows = measure(model, cfg, args.folder, args.pairs)
+        rows = compare_precisions(model, cfg, args.folder, args.pairs)
     about = dict(
         config=Path(args.config).name,
         pairs=args.pairs,

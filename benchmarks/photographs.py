@@ -61,7 +61,8 @@ def prepare(source: Path, out: Path) -> None:
     for split, max_ratio in (('train', MAX_RATIO), ('val', float('inf'))):
         content = read_json(source / 'neu' / f'{split}.json')
         write_json(
-            square / f'{split}.json', select(content, CLASSES, max_ratio)
+            square / f'{split}.json',
+            with_short_boxes(content, CLASSES, max_ratio),
         )
     part = out / 'plates-part'
     part.mkdir(exist_ok=True)
@@ -73,7 +74,9 @@ def prepare(source: Path, out: Path) -> None:
         write_json(part / f'{split}.json', keep(content, kept))
 
 
-def select(content: dict, classes: tuple[str, ...], max_ratio: float) -> dict:
+def with_short_boxes(
+    content: dict, classes: tuple[str, ...], max_ratio: float
+) -> dict:
     """Images whose boxes are all of some classes, and no longer than a ratio.
 
     Args:

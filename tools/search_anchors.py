@@ -111,6 +111,12 @@ def main() -> None:
         if start is not None:
             customize_anchors(model, start)
         dataset = read_images(cfg, args.split)
+        held = max(0, len(dataset) - args.images)
+        if held < args.held_images:
+            print(
+                f'{args.split} has {len(dataset)} images, so that {held} and '
+                f'not {args.held_images} are held'
+            )
         keep_freed_memory()
         found = search_anchors(
             model.to(get_device()),
@@ -132,7 +138,10 @@ def main() -> None:
                 contents=[
                     digest_file(args.checkpoint),
                     digest_file(dataset.ann_file),
-                    digest_json([cfg.model, cfg.test_dataloader.dataset]),
+                    digest_json(
+                        [cfg.model, cfg.test_dataloader.dataset]
+                        + [cfg[f'{args.split}_dataloader'].dataset]
+                    ),
                 ],
                 cfg_options=args.cfg_options,
                 split=args.split,

@@ -1,5 +1,5 @@
 # Photographs: stock and MetaAnchor RetinaNet with few anchors and with many,
-# and what one would take instead. Trained in bfloat16 (5 minutes a run on a
+# and what one would take instead. Trained in bfloat16 (5 minutes per run on a
 # core with AVX512-BF16), tested in single precision. The data are prepared by
 # `python -m benchmarks.photographs`:
 #   python -m benchmarks.quality benchmarks/grids/rivals.py

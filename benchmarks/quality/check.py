@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from benchmarks import tables
 
-from .figures import CONFIDENCE, expected_range, percent, select
+from .figures import CONFIDENCE, expected_range, percent, tests_of
 from .jobs import Jobs
 from .records import Records
 from .runs import Cell, Run
@@ -92,7 +92,8 @@ def _values(cell: Cell, stated: Records) -> list[float]:
     }
     ended = {s: record for s, record in records.items() if record is not None}
     return [
-        percent(result, cell.metric) for result in select(cell, ended).values()
+        percent(result, cell.metric)
+        for result in tests_of(cell, ended).values()
     ]
 
 

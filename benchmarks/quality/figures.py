@@ -124,7 +124,7 @@ def tabulate(grid: Grid, records: dict[str, dict[int, dict]]) -> dict:
     return tables
 
 
-def select(cell: Cell, records: dict[int, dict]) -> dict[int, dict]:
+def tests_of(cell: Cell, records: dict[int, dict]) -> dict[int, dict]:
     """Results of the test of a cell, of the seeds that have it.
 
     Args:
@@ -161,7 +161,7 @@ def percent(result: dict, metric: str) -> float:
 def _fill(cell: Cell | None, records: dict) -> dict | None:
     if cell is None:
         return None
-    tests = select(cell, records.get(cell.variant, {}))
+    tests = tests_of(cell, records.get(cell.variant, {}))
     summary = mean_and_spread(
         {seed: percent(test, cell.metric) for seed, test in tests.items()}
     )

@@ -247,7 +247,7 @@ def set_precision(model: nn.Module, settings: Settings) -> None:
 
 
 def _to_single(_head, _inputs, outputs: tuple) -> tuple:
-    """Scores and deltas, (N, A * C, H, W) a level, in single precision."""
+    """Scores and deltas, (N, A * C, H, W) per level, in single precision."""
 
     def cast(level: Tensor) -> Tensor:
         return level.float()

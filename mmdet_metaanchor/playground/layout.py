@@ -24,7 +24,7 @@ HEADERS = ['level', 'width', 'height']
 LEAST, MOST_SCALE, MOST_RATIO = 0.1, 16, 8
 
 
-def cells(rows: list[Row]) -> list[list[str]]:
+def as_texts(rows: list[Row]) -> list[list[str]]:
     """Rows as the table shows them."""
     return [
         [row.level, f'{row.width:.10g}', f'{row.height:.10g}'] for row in rows
@@ -107,7 +107,7 @@ class Layout:
             f'{lowest}, and grow with the stride.'
         )
         self.table = gr.Dataframe(
-            cells(session.sources.rows_of()),
+            as_texts(session.sources.rows_of()),
             headers=HEADERS,
             datatype='str',
             type='array',

@@ -12,7 +12,7 @@ import gradio as gr
 from ..anchors.anchors_file import write_anchors
 from ..anchors.cover import draw_cover
 from . import views
-from .layout import LEAST, MOST_RATIO, MOST_SCALE, Layout, cells, numbers
+from .layout import LEAST, MOST_RATIO, MOST_SCALE, Layout, as_texts, numbers
 from .rows import Row, index_in
 from .session import Session
 
@@ -176,7 +176,7 @@ class Page:
         rows[chosen] = self.levels.shaped(level, scale, ratio)
         return {
             **self._look(picture, rows, chosen, threshold),
-            self.parts.table: cells(rows),
+            self.parts.table: as_texts(rows),
         }
 
     def on_add(self, picture, table, chosen, threshold) -> dict:
@@ -232,7 +232,7 @@ class Page:
         return {
             **self._look(picture, rows, chosen, threshold),
             **self._show_chosen(rows, chosen),
-            self.parts.table: cells(rows),
+            self.parts.table: as_texts(rows),
         }
 
     def _look(self, picture, rows: list[Row], chosen, threshold) -> dict:

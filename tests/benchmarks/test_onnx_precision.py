@@ -7,9 +7,9 @@ from mmdet.registry import MODELS
 
 from benchmarks.onnx_files import FP32, write_files
 from benchmarks.onnx_precision import (
+    compare_precisions,
     detector_of,
     mean_precision,
-    measure,
     table_of,
 )
 from mmdet_metaanchor.datasets.coco import read_images
@@ -80,7 +80,7 @@ def test_files_of_all_precisions(cfg, tmp_path):
 
 def test_a_detector_of_two_stages_is_refused(cfg, tmp_path):
     with pytest.raises(ValueError, match='one stage .* got Module'):
-        measure(torch.nn.Module(), cfg, tmp_path, 1)
+        compare_precisions(torch.nn.Module(), cfg, tmp_path, 1)
 
 
 def test_table():

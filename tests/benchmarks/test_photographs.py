@@ -26,8 +26,8 @@ CONTENT = dict(
 @pytest.mark.parametrize(
     'max_ratio, ids', [(2, [0]), (2.5, [0, 1]), (float('inf'), [0, 1])]
 )
-def test_select(max_ratio, ids):
-    found = photographs.select(CONTENT, ('patches',), max_ratio)
+def test_with_short_boxes(max_ratio, ids):
+    found = photographs.with_short_boxes(CONTENT, ('patches',), max_ratio)
     assert [image['id'] for image in found['images']] == ids
     assert {a['image_id'] for a in found['annotations']} == set(ids)
     assert found['categories'] == CONTENT['categories'][:1]
@@ -38,7 +38,7 @@ def test_select(max_ratio, ids):
 def test_a_box_without_a_height_is_longer_than_any_ratio(max_ratio, kept):
     box = dict(image_id=0, category_id=7, bbox=[0, 0, 20, 0])
     content = dict(CONTENT, annotations=[box])
-    found = photographs.select(content, ('patches',), max_ratio)
+    found = photographs.with_short_boxes(content, ('patches',), max_ratio)
     assert len(found['images']) == kept
 
 

@@ -162,8 +162,9 @@ def test_search_of_own_candidates_from_nothing(here, site, fail):
     state = torch.load('meta-retinanet.pth')
     torch.save(state, 'alone.pth')
     words = ['meta-retinanet.py', 'alone.pth', 'alone', '--from-nothing']
-    words += ['--candidates', 'good.json', '--images', 4, '--held-images', 0]
-    run(site, 'search_anchors.py', *words)
+    words += ['--candidates', 'good.json', '--images', 3, '--held-images', 5]
+    done = run(site, 'search_anchors.py', *words)
+    assert 'train has 4 images, so that 1 and not 5 are held' in done.stdout
     (step,) = read(site, 'alone/search.json')['steps']
     assert step['candidate'] == 0
     if (site[0] / 'alone' / 'anchors.json').exists():
