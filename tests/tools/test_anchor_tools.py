@@ -292,6 +292,25 @@ def test_bad_anchors_to_cover(here, fail, tiny_data, anchors, message):
     assert not (here / 'none').exists()
 
 
+def test_class_names_are_no_markup_and_files_no_folders(
+    here, fail, monkeypatch, capsys, tiny_data
+):
+    """Rich would take [m4] for a style."""
+    content = json.loads((tiny_data / 'val.json').read_text())
+    names = [f'{c["name"]} [m4]' for c in content['categories']]
+    for category, name in zip(content['categories'], names, strict=True):
+        category['name'] = name
+    (here / 'named.json').write_text(json.dumps(content))
+    config = Config.fromfile('meta-retinanet.py')
+    config.test_dataloader.dataset.metainfo = dict(classes=names)
+    config.dump('named.py')
+    words = ['cover_anchors.py', 'named.py', 'named.json', '--out-dir']
+    monkeypatch.setattr(sys, 'argv', [*words, 'named'])
+    runpy.run_path(str(ROOT / 'tools' / words[0]), run_name='__main__')
+    assert names[0] in capsys.readouterr().out
+    assert 'good.json' in fail(*words, 'good.json')
+
+
 @pytest.mark.parametrize(
     ('out', 'message'),
     [
