@@ -42,27 +42,48 @@ class MetaRPNHead(MetaHeadMixin, RPNHead):
         bbox_pred_list: list[Tensor],
         score_factor_list: list[Tensor | None],
         mlvl_priors: list[Tensor],
+        img_meta: dict,
         *args,
         **kwargs,
     ) -> InstanceData:
         """As stock's, which fails on a level of a single prior.
 
-        Such a level gets its prior twice, and NMS drops one of them again.
+        Such a level gets its prior twice, and :meth:`_bbox_post_process`
+        drops the second.
         """
-        single = [len(priors) == 1 for priors in mlvl_priors]
+        single = [i for i, level in enumerate(mlvl_priors) if len(level) == 1]
 
-        def doubled(levels: list[Tensor], dim: int) -> list[Tensor]:
+        def doubled(levels: list[Tensor], index: list | tuple) -> list[Tensor]:
             return [
-                torch.cat([level, level], dim) if alone else level
-                for level, alone in zip(levels, single, strict=True)
+                level[index] if i in single else level
+                for i, level in enumerate(levels)
             ]
 
         return super()._predict_by_feat_single(
-            doubled(cls_score_list, -1),
-            doubled(bbox_pred_list, -1),
+            doubled(cls_score_list, (..., [0, 0])),
+            doubled(bbox_pred_list, (..., [0, 0])),
             score_factor_list,
-            doubled(mlvl_priors, 0),
+            doubled(mlvl_priors, [0, 0]),
+            dict(img_meta, doubled_levels=single),
             *args,
+            **kwargs,
+        )
+
+    def _bbox_post_process(
+        self, results: InstanceData, *args, img_meta: dict, **kwargs
+    ) -> InstanceData:
+        """As stock's, of every prior once.
+
+        NMS would not drop all that are twice: boxes without area stay, and
+        so do all without NMS, or with a soft one.
+        """
+        levels = results.level_ids  # (n,), ascending
+        doubled = levels.new_tensor(img_meta['doubled_levels'])
+        second = levels.diff(prepend=levels[:1] - 1) == 0
+        return super()._bbox_post_process(
+            results[~(second & torch.isin(levels, doubled))],
+            *args,
+            img_meta=img_meta,
             **kwargs,
         )
 
