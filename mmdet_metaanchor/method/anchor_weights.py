@@ -245,7 +245,8 @@ class AnchorWeights(BaseModule):
         """Take a full W2 as the checkpoint has it, and 0 for a c it has not.
 
         Both are of checkpoints of before 0.2. A parameter goes then, so that
-        an EMAHook that has listed them ends with a KeyError.
+        an EMAHook that has listed them ends with a KeyError. To train on, or
+        to test with several processes, the config has to say ``rank=None``.
 
         Raises:
             ValueError: W2 is of another rank, which MMEngine would only log;
@@ -257,7 +258,9 @@ class AnchorWeights(BaseModule):
         if held is not None:
             full = f'{prefix}basis_layer.weight' not in state_dict
             rank = None if full else held.shape[1]
-            # DDP has laid out the gradients by now, where it is to train.
+            # DDP has laid out the gradients by now, where it is to train. A
+            # test of several processes, which MMEngine loads in training
+            # mode, looks the same from here.
             fixed = self.training and is_distributed()
             fits = held.shape == (
                 len(self.residual_layer.weight),
@@ -267,8 +270,8 @@ class AnchorWeights(BaseModule):
                 print_log(
                     f'The rank of the config, {self.rank}, gives way to the '
                     'full W2 of the checkpoint; to train on, set '
-                    'anchor_function=dict(rank=None), as EMAHook keeps to '
-                    'the parameters that it has found',
+                    'anchor_function=dict(rank=None), as EMAHook and DDP '
+                    'keep to the parameters that they have found',
                     logger='current',
                     level=logging.WARNING,
                 )

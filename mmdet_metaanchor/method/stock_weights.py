@@ -116,9 +116,10 @@ def adopt_stock(head: nn.Module, state_dict: dict, prefix: str) -> None:
         worst = max(worst, error)
         for key, value in state.items():
             state_dict[f'{prefix}{name}.{key}'] = value
-    state_dict[f'{prefix}standard_boxes'] = head.standard_boxes.clone()
-    state_dict[f'{prefix}box_form'] = head.box_form.clone()
-    state_dict[f'{prefix}shape_range'] = head.shape_range.clone()
+    # As the head saves them: what it was built with may have changed.
+    now = head.state_dict()
+    for name in head.ADDED_BUFFERS:
+        state_dict[f'{prefix}{name}'] = now[name].clone()
     sizes = ', '.join(
         f'({w:.1f}, {h:.1f})'
         for w, h in head.prior_generator.base_shapes[0].tolist()

@@ -129,6 +129,21 @@ def test_after_a_state_of_other_shapes(feats):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize('box_function', ['absolute', 'published'])
+@torch.no_grad()
+def test_after_other_settings(feats, box_function):
+    """The settings of now, not those that the head was built with."""
+    stock, head = stock_head(), meta_head()
+    head.box_function = box_function
+    head.prior_generator.standard_box = (10.0, 20.0)
+    head.load_state_dict(stock.state_dict())
+    assert head.box_function == box_function
+    assert head.prior_generator.standard_box == (10.0, 20.0)
+    for ours, theirs in zip(head(feats), stock(feats), strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(a, b, rtol=0, atol=1e-4)
+
+
 def test_twice_is_the_same(feats):
     """Whatever the parameters were: nothing is left to chance."""
     state = stock_head().state_dict()
@@ -285,6 +300,22 @@ class TestRanks:
         head(feats)[0][0].sum().backward()
         optimizer.step()
         assert not torch.equal(before, head.retina_cls.residual_layer.weight)
+
+    def test_a_full_one_is_taken_with_a_warning(self, monkeypatch):
+        """A parameter is gone: what has listed it cannot train on."""
+        told = []
+        monkeypatch.setattr(
+            'mmdet_metaanchor.method.anchor_weights.print_log',
+            lambda message, logger, level: told.append((level, message)),
+        )
+        full = meta_head(anchor_function=dict(rank=None))
+        meta_head().load_state_dict(full.state_dict())
+        assert len(told) == 2  # for classes and for boxes
+        for level, message in told:
+            assert level == logging.WARNING
+            assert 'to train on, set anchor_function=dict(rank=None)' in (
+                message
+            )
 
     @pytest.mark.parametrize(
         ('held', 'config', 'message'),

@@ -34,6 +34,8 @@ class YOLOv3Assigner(SparseAssigner):
     4. The others are negative.
 
     Shapes are compared to within the rounding of the priors' coordinates.
+    With priors of 16 bits, that may be more than their sides: shapes tell
+    nothing then, and the nearest prior is taken. MMDetection's are of 32.
 
     A prior that a ground truth takes in an ignored region is ignored, too.
 
