@@ -77,14 +77,14 @@ class MetaRPNHead(MetaHeadMixin, RPNHead):
         NMS would not drop all that are twice: boxes without area stay, and
         so do all without NMS, or with a soft one.
         """
-        levels = results.level_ids  # (n,), ascending
-        doubled = levels.new_tensor(img_meta['doubled_levels'])
-        second = levels.diff(prepend=levels[:1] - 1) == 0
+        if doubled := img_meta.get('doubled_levels'):
+            levels = results.level_ids  # (n,), ascending
+            second = levels.diff(prepend=levels[:1] - 1) == 0
+            results = results[
+                ~(second & torch.isin(levels, levels.new_tensor(doubled)))
+            ]
         return super()._bbox_post_process(
-            results[~(second & torch.isin(levels, doubled))],
-            *args,
-            img_meta=img_meta,
-            **kwargs,
+            results, *args, img_meta=img_meta, **kwargs
         )
 
     def towers(self, feats: Sequence[Tensor]) -> Towers:
