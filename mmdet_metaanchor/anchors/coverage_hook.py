@@ -171,9 +171,10 @@ def _levels(found: Cover, generator: AnchorGenerator) -> Iterator[str]:
 
 def _test_pipeline(runner: Runner) -> list[dict]:
     for name in ('test_dataloader', 'val_dataloader'):
-        dataset = (runner.cfg.get(name) or {}).get('dataset') or {}
-        if 'pipeline' in unwrapped(dataset):
-            return unwrapped(dataset)['pipeline']
+        loader = runner.cfg.get(name) or {}
+        dataset = unwrapped(loader.get('dataset') or {})
+        if 'pipeline' in dataset:
+            return dataset['pipeline']
     return []
 
 

@@ -91,11 +91,10 @@ def find_resizing(dataset: BaseDataset) -> list[Callable]:
 
 def _that_resize(pipeline: Callable | Sequence[Callable]) -> list[Callable]:
     """Those of its steps that resize, or that hold such, as RandomChoice."""
-    steps = getattr(pipeline, 'transforms', pipeline)
-    if not isinstance(steps, (list, tuple)):
-        steps = [steps] if hasattr(steps, 'transforms') else []
+    if not isinstance(pipeline, (list, tuple)):
+        return _that_resize(getattr(pipeline, 'transforms', ()))
     return [
         step
-        for step in steps
+        for step in pipeline
         if 'Resize' in type(step).__name__ or _that_resize(step)
     ]
