@@ -27,8 +27,8 @@ data = dict(
 anchors = {'9x9': dict(octave_base_scale=2, **_base_.grids['9x9'])}
 
 
-def _of(name, head=None, imports=(), rates=None, rate=None):
-    """A variant of rivals.py, with another head, on the part.
+def _of(name, head=None, imports=(), rates=None, rate=None, assigner=None):
+    """A variant of rivals.py, with another head or assigner, on the part.
 
     Parameters learn at ``rates`` times the learning rate, by their names;
     ``rate`` takes the place of that of the config.
@@ -45,6 +45,8 @@ def _of(name, head=None, imports=(), rates=None, rate=None):
         settings['optim_wrapper']['optimizer'] = dict(lr=rate)
     model = settings.setdefault('model', dict(bbox_head={}))
     model['bbox_head'].update(head or {})
+    if assigner:
+        model['train_cfg'] = dict(assigner=assigner)
     return dict(variant, data='part')
 
 
@@ -72,6 +74,11 @@ strong = dict(
             dict(type='Uniform', name='basis_layer', a=-0.27, b=0.27),
         ],
     ),
+)
+limits = dict(
+    most=dict(at_most=3),
+    least=dict(at_least=9),
+    both=dict(at_least=9, at_most=9),
 )
 # As of photographs.py.
 schedule = _base_.variants['plates-stock-single'].settings.to_dict()
@@ -134,6 +141,22 @@ variants = dict(
         'stock-four': _of('stock-3x3', rates=dict(retina_=4.0)),
         'stock-wide': _of('stock-3x3', wide),
         'meta-wide': _of('meta-3x3', wide),
+        'stock-9x9': _of('stock-9x9'),
+        'meta-9x9': _of('meta-9x9'),
+        # As many anchors for small plates as for large ones.
+        **{
+            f'{name}-9x9-{bounds}': _of(
+                f'{name}-9x9',
+                imports=ablations,
+                assigner=dict(type='EvenMaxIoUAssigner', **limits[bounds]),
+            )
+            for name, bounds in (
+                ('meta', 'most'),
+                ('meta', 'least'),
+                ('meta', 'both'),
+                ('stock', 'both'),
+            )
+        },
     },
 )
 tables = dict.fromkeys(_base_.tables) | dict(
@@ -169,6 +192,12 @@ tables = dict.fromkeys(_base_.tables) | dict(
                 'MetaAnchor, learning rate 0.002': 'meta-0.002',
                 'stock, wide anchors': 'stock-wide',
                 'MetaAnchor, wide anchors': 'meta-wide',
+                'stock, 9x9': 'stock-9x9',
+                'MetaAnchor, 9x9': 'meta-9x9',
+                'the same, at most 3 anchors of an object': 'meta-9x9-most',
+                'the same, at least 9': 'meta-9x9-least',
+                'the same, 9 of each': 'meta-9x9-both',
+                'stock, 9x9, 9 of each': 'stock-9x9-both',
             }.items()
         ],
         versus='row',

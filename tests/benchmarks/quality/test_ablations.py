@@ -114,3 +114,37 @@ def test_even_anchors_of_one_branch():
     torch.testing.assert_close(sizes[:3], torch.full((3,), 0.5))
     assert sizes.max() < 0.5 + 1e-5
     assert torch.linalg.svdvals(plain['retina_reg'])[2] < 0.4
+
+
+@pytest.mark.parametrize(
+    ('bounds', 'expected'),
+    [
+        # As of MaxIoUAssigner: IoUs from 0.5 on are positive, and the best of
+        # each object is; 0.35 is below 0.4, a negative.
+        ({}, [1, 1, 2, 1, 0, 0]),
+        # Of the first object 0.9 and 0.8 are kept, and 0.6 is ignored. The
+        # third anchor is the second object's.
+        (dict(at_most=2), [1, 1, 2, -1, 0, 0]),
+        # The second object has 0.75, 0.35 and 0.1. It does not overlap the
+        # first two anchors, and the fourth is the first's.
+        (dict(at_least=3), [1, 1, 2, 1, 2, 2]),
+        (dict(at_least=6), [1, 1, 2, 1, 2, 2]),
+        (dict(at_least=3, at_most=2), [1, 1, 2, -1, 2, 2]),
+        (dict(at_least=3, min_pos_iou=0.2), [1, 1, 2, 1, 2, 0]),
+    ],
+)
+def test_the_positives_of_an_object_are_bounded(bounds, expected):
+    assigner = TASK_UTILS.build(
+        dict(type='EvenMaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.4)
+        | dict(min_pos_iou=0)
+        | bounds
+    )
+    overlaps = torch.tensor(
+        [[0.9, 0.8, 0.7, 0.6, 0.3, 0.0], [0.0, 0.0, 0.75, 0.2, 0.35, 0.1]]
+    )
+
+    result = assigner.assign_wrt_overlaps(overlaps, torch.tensor([4, 7]))
+
+    assert result.gt_inds.tolist() == expected
+    labels = {1: 4, 2: 7, 0: -1, -1: -1}
+    assert result.labels.tolist() == [labels[index] for index in expected]
