@@ -77,6 +77,7 @@ strong = dict(
 )
 limits = dict(
     most=dict(at_most=3),
+    least3=dict(at_least=3),
     least=dict(at_least=9),
     both=dict(at_least=9, at_most=9),
 )
@@ -145,17 +146,18 @@ variants = dict(
         'meta-9x9': _of('meta-9x9'),
         # As many anchors for small plates as for large ones.
         **{
-            f'{name}-9x9-{bounds}': _of(
-                f'{name}-9x9',
+            f'{name}-{bounds}': _of(
+                name if '9x9' in name else f'{name}-3x3',
                 imports=ablations,
                 assigner=dict(type='EvenMaxIoUAssigner', **limits[bounds]),
             )
-            for name, bounds in (
-                ('meta', 'most'),
-                ('meta', 'least'),
-                ('meta', 'both'),
-                ('stock', 'both'),
+            for name, *several in (
+                ('meta-9x9', 'most', 'least', 'both'),
+                ('stock-9x9', 'least'),
+                ('meta', 'least3', 'least'),
+                ('stock', 'least3', 'least'),
             )
+            for bounds in several
         },
     },
 )
@@ -197,7 +199,11 @@ tables = dict.fromkeys(_base_.tables) | dict(
                 'the same, at most 3 anchors of an object': 'meta-9x9-most',
                 'the same, at least 9': 'meta-9x9-least',
                 'the same, 9 of each': 'meta-9x9-both',
-                'stock, 9x9, 9 of each': 'stock-9x9-both',
+                'stock, 9x9, at least 9': 'stock-9x9-least',
+                'stock, at least 3 anchors of an object': 'stock-least3',
+                'MetaAnchor, at least 3': 'meta-least3',
+                'stock, at least 9': 'stock-least',
+                'MetaAnchor, at least 9': 'meta-least',
             }.items()
         ],
         versus='row',
