@@ -26,6 +26,7 @@ from .method.meta_head import MetaHeadMixin
 from .method.prior_generator import MetaAnchorGenerator
 from .published.assigners import (
     FasterRCNNAssigner,
+    ScaleCompensationAssigner,
     SSDAssigner,
     YOLOv3Assigner,
     ZeroLossAssigner,
@@ -70,6 +71,7 @@ __all__ = [
     'ObjectnessLoss',
     'RepairedSSDHead',
     'SSDAssigner',
+    'ScaleCompensationAssigner',
     'YOLOv3Assigner',
     'ZeroLossAssigner',
     '__version__',

@@ -61,6 +61,7 @@ def _variant(
     precision=half,
     length=None,
     warm_up=50,
+    assigner=None,
     **begin,
 ):
     loader = dict(num_workers=1)  # several trainings share the cores
@@ -84,6 +85,8 @@ def _variant(
     )
     if head:
         settings['model'] = dict(bbox_head=head)
+    if assigner:
+        settings['model']['train_cfg'] = dict(assigner=assigner)
     return dict(detector=detector, data=name, settings=settings, **begin)
 
 
@@ -121,6 +124,22 @@ for _name in ('neu', 'plates'):
                 anchor_generator=grids['3x3'],
             ),
         )
+# At least so many positive anchors of an object, chosen by tries.py.
+compensated = {
+    grid: dict(type='ScaleCompensationAssigner', min_positives=number)
+    for grid, number in (('3x3', 3), ('9x9', 9))
+}
+for _name, _grid in (
+    *((name, '3x3') for name in epochs),
+    ('plates', '9x9'),
+):
+    for _kind in ('stock', 'meta'):
+        variants[f'{_name}-{_kind}-{_grid}-compensated'] = _variant(
+            _name,
+            _kind,
+            dict(forms[_kind], anchor_generator=grids[_grid]),
+            assigner=compensated[_grid],
+        )
 # Trained on with 50 images of another country, 7 iterations per epoch, with
 # the trained anchors or with some of its plates' ratio, height / width.
 ratios = {'plates-us': 0.5, 'plates-eu': 0.23}
@@ -130,13 +149,19 @@ for _name, _ratio in ratios.items():
         ratios=[round(_ratio * times, 3) for times in (0.8, 1, 1.25)],
     )
     for _kind in ('stock', 'meta'):
-        for _what, _priors in (('tuned', grids['3x3']), ('chosen', _chosen)):
-            variants[f'{_name}-{_kind}-{_what}'] = _variant(
+        for _what, _priors, _end in (
+            ('tuned', grids['3x3'], ''),
+            ('chosen', _chosen, ''),
+            ('tuned', grids['3x3'], '-compensated'),
+            ('chosen', _chosen, '-compensated'),
+        ):
+            variants[f'{_name}-{_kind}-{_what}{_end}'] = _variant(
                 _name,
                 _kind,
                 dict(forms[_kind], anchor_generator=_priors),
                 length=8,
                 warm_up=5,
+                assigner=compensated['3x3'] if _end else None,
                 start=f'plates-{_kind}-3x3',
             )
 names = dict(
@@ -267,6 +292,31 @@ tables = dict(
         versus='column',
         check=['steel (neu)', 'full'],
     ),
+    compensated=dict(
+        title='At least 3 positive anchors of an object, with 9x9 at least 9',
+        columns=[
+            f'{title}{end}'
+            for end in ('', ', compensated')
+            for title, kind in columns.items()
+            if kind != 'published'
+        ],
+        rows=[
+            [
+                f'{names[name]}, {grid}',
+                *(
+                    f'{name}-{kind}-{grid}{end}'
+                    for end in ('', '-compensated')
+                    for kind in ('stock', 'meta')
+                ),
+            ]
+            for name, grid in (
+                *((name, '3x3') for name in names),
+                ('plates', '9x9'),
+            )
+        ],
+        versus='column',
+        check=['licence plates, 3x3', 'MetaAnchor, compensated'],
+    ),
     tuned=dict(
         title='Plates of another country, before and after 50 images of it',
         columns=[
@@ -293,6 +343,29 @@ tables = dict(
         ],
         versus='column',
         check=['plates-eu', 'MetaAnchor and 50 images'],
+    ),
+    tuned_compensated=dict(
+        title='50 images of another country, at least 3 positive anchors',
+        columns=[
+            'stock and 50 images',
+            'and chosen anchors',
+            'MetaAnchor and 50 images',
+            'MetaAnchor and chosen anchors',
+        ],
+        rows=[
+            [
+                f'{name}{title}',
+                *(
+                    f'{name}-{kind}-{what}{end}'
+                    for kind in ('stock', 'meta')
+                    for what in ('tuned', 'chosen')
+                ),
+            ]
+            for name in countries
+            for title, end in (('', ''), (', compensated', '-compensated'))
+        ],
+        versus='column',
+        check=['plates-eu, compensated', 'MetaAnchor and chosen anchors'],
     ),
 )
 pictures = dict(

@@ -7,7 +7,7 @@ what each of them brought.
 from collections.abc import Sequence
 
 import torch
-from mmdet.models.task_modules.assigners import AssignResult, MaxIoUAssigner
+from mmdet.models.task_modules.assigners import AssignResult
 from mmdet.registry import MODELS, TASK_UTILS
 from torch import Tensor
 
@@ -16,6 +16,7 @@ from mmdet_metaanchor.heads.ssd import MetaSSDHead
 from mmdet_metaanchor.heads.yolov3 import MetaYOLOV3Head
 from mmdet_metaanchor.method.anchor_function import AnchorFunctionGenerator
 from mmdet_metaanchor.method.prior_generator import MetaAnchorGenerator
+from mmdet_metaanchor.published.assigners import ScaleCompensationAssigner
 
 
 @MODELS.register_module()
@@ -104,55 +105,36 @@ class EvenRetinaHead(MetaRetinaHead):
 
 
 @TASK_UTILS.register_module()
-class EvenMaxIoUAssigner(MaxIoUAssigner):
-    """MaxIoUAssigner with bounds for the positive anchors of an object.
-
-    An object that many anchors fit has many positives, and one that none fits
-    has one. The loss is divided by the number of all, so that the second
-    counts for little.
+class EvenMaxIoUAssigner(ScaleCompensationAssigner):
+    """ScaleCompensationAssigner with a bound from above, too.
 
     Args:
         *args: As for MaxIoUAssigner.
-        at_least (int): An object with fewer positives receives those anchors,
-            up to this number, that overlap it most, of those that overlap no
-            other object more. The smallest IoU is ``min_pos_iou``, and they
-            overlap. Defaults to 1, as of MaxIoUAssigner.
-        at_most (int, optional): Of an object with more, those that overlap it
-            most are kept, and the others ignored. Defaults to None, any
-            number.
+        at_least (int): ``min_positives`` of the base. Defaults to 1.
+        at_most (int, optional): Of an object with more positive priors those
+            that overlap it most are kept, and the others ignored. Defaults to
+            None, any number.
         **kwargs: As for MaxIoUAssigner.
     """
 
     def __init__(
         self, *args, at_least: int = 1, at_most: int | None = None, **kwargs
     ) -> None:
-        super().__init__(*args, **kwargs)
-        self.at_least = at_least
+        super().__init__(*args, min_positives=at_least, **kwargs)
         self.at_most = at_most
 
     def assign_wrt_overlaps(
         self, overlaps: Tensor, gt_labels: Tensor
     ) -> AssignResult:
-        """As of MaxIoUAssigner; ``overlaps`` are (objects, anchors)."""
+        """As of the base; ``overlaps`` are (objects, priors)."""
         result = super().assign_wrt_overlaps(overlaps, gt_labels)
-        if not overlaps.numel():
-            return result
         inds, labels = result.gt_inds, result.labels
-        nearest = overlaps.argmax(dim=0) + 1
         for index, ious in enumerate(overlaps, start=1):
             own = inds == index
             if self.at_most and own.sum() > self.at_most:
                 best = ious.where(own, -1).topk(self.at_most).indices
                 inds[own], labels[own] = -1, -1
-            elif own.sum() < self.at_least:
-                free = own | ((inds <= 0) & (nearest == index))
-                number = min(self.at_least, len(ious))
-                top = ious.where(free, -1).topk(number)
-                fits = (top.values > 0) & (top.values >= self.min_pos_iou)
-                best = top.indices[fits]
-            else:
-                continue
-            inds[best], labels[best] = index, gt_labels[index - 1]
+                inds[best], labels[best] = index, gt_labels[index - 1]
         return result
 
 

@@ -1,6 +1,7 @@
 """Matching of ground truths to priors, exact and without a dense matrix."""
 
 from .faster_rcnn import FasterRCNNAssigner
+from .scale_compensation import ScaleCompensationAssigner
 from .ssd import SSDAssigner
 from .yolov3 import YOLOv3Assigner
 from .zero_loss import ZeroLossAssigner
@@ -8,6 +9,7 @@ from .zero_loss import ZeroLossAssigner
 __all__ = [
     'FasterRCNNAssigner',
     'SSDAssigner',
+    'ScaleCompensationAssigner',
     'YOLOv3Assigner',
     'ZeroLossAssigner',
 ]

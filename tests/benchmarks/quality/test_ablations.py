@@ -129,7 +129,7 @@ def test_even_anchors_of_one_branch():
         # first two anchors, and the fourth is the first's.
         (dict(at_least=3), [1, 1, 2, 1, 2, 2]),
         (dict(at_least=6), [1, 1, 2, 1, 2, 2]),
-        (dict(at_least=3, at_most=2), [1, 1, 2, -1, 2, 2]),
+        (dict(at_least=2, at_most=2), [1, 1, 2, -1, 2, 0]),
         (dict(at_least=3, min_pos_iou=0.2), [1, 1, 2, 1, 2, 0]),
     ],
 )
