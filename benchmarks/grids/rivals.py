@@ -162,7 +162,7 @@ for _name, _ratio in ratios.items():
                 length=8,
                 warm_up=5,
                 assigner=compensated['3x3'] if _end else None,
-                start=f'plates-{_kind}-3x3',
+                start=f'plates-{_kind}-3x3{_end}',
             )
 names = dict(
     neu='steel (neu)', plates='licence plates', bccd='blood cells (BCCD)'
