@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 
+from mmdet.models.task_modules.assigners import MaxIoUAssigner
 from mmdet.models.task_modules.prior_generators import AnchorGenerator
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
@@ -47,7 +48,8 @@ class AnchorCoverageHook(Hook):
       trains is its one best prior, where the assigner forces that. Anchors
       are a stride s apart, so one of the very shape of a box may be s / 2
       away. Where a side h of the box is below s, their IoU is then less than
-      (h - s / 2) / (h + s / 2) < 1 / 3: larger images help more.
+      (h - s / 2) / (h + s / 2) < 1 / 3: larger images help more, and so
+      does :class:`.ScaleCompensationAssigner`.
 
     Coverage is low, and the log is a warning that names
     ``tools/cluster_anchors.py``, if the best possible recall or the share of
@@ -131,6 +133,11 @@ def describe(
             f'    {tiny.sum()} of them have a side below the smallest stride, '
             f'{stride:g} px: larger images reach these, other anchors few'
         )
+        if type(innermost(getattr(head, 'assigner', None))) is MaxIoUAssigner:
+            lines.append(
+                '    each has its best prior alone; ScaleCompensationAssigner '
+                'in train_cfg gives it more'
+            )
     for box in lost[:shown]:
         corners = ', '.join(f'{corner:g}' for corner in box['box'])
         lines.append(

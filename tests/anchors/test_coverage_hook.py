@@ -144,8 +144,20 @@ def test_boxes_below_the_stride(log):
     the others less; 32x32 and 32x16 px are not below 16 px, 60x10 and 100x8
     are.
     """
-    ((_, text),) = log(head(strides=[16, 32], scales=[2]))
+    few = dict(strides=[16, 32], scales=[2])
+    advice = '    each has its best prior alone; ScaleCompensationAssigner'
+    ((_, text),) = log(head(**few))
     assert 'reaches (best IoU below 0.4): 4, 100.0%\n    2 of them' in text
+    assert text.count(advice) == 1
+    # Nothing is advised to those who have it, or to another rule.
+    for other in (
+        dict(
+            type='ScaleCompensationAssigner', pos_iou_thr=0.5, neg_iou_thr=0.4
+        ),
+        dict(type='FasterRCNNAssigner'),
+    ):
+        ((_, text),) = log(head(assigner=other, **few))
+        assert '    2 of them' in text and advice not in text
 
 
 def test_few_are_named(log):
