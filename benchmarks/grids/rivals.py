@@ -86,7 +86,7 @@ def _variant(
     if head:
         settings['model'] = dict(bbox_head=head)
     if assigner:
-        settings['model']['train_cfg'] = dict(assigner=assigner)
+        settings.setdefault('model', {})['train_cfg'] = dict(assigner=assigner)
     return dict(detector=detector, data=name, settings=settings, **begin)
 
 
@@ -124,7 +124,7 @@ for _name in ('neu', 'plates'):
                 anchor_generator=grids['3x3'],
             ),
         )
-# At least so many positive anchors of an object, chosen by tries.py.
+# At least so many positive anchors of an object, of what tries.py has.
 compensated = {
     grid: dict(type='ScaleCompensationAssigner', min_positives=number)
     for grid, number in (('3x3', 3), ('9x9', 9))

@@ -194,20 +194,39 @@ tables = dict.fromkeys(_base_.tables) | dict(
                 'MetaAnchor, learning rate 0.002': 'meta-0.002',
                 'stock, wide anchors': 'stock-wide',
                 'MetaAnchor, wide anchors': 'meta-wide',
-                'stock, 9x9': 'stock-9x9',
-                'MetaAnchor, 9x9': 'meta-9x9',
-                'the same, at most 3 anchors of an object': 'meta-9x9-most',
-                'the same, at least 9': 'meta-9x9-least',
-                'the same, 9 of each': 'meta-9x9-both',
-                'stock, 9x9, at least 9': 'stock-9x9-least',
-                'stock, at least 3 anchors of an object': 'stock-least3',
-                'MetaAnchor, at least 3': 'meta-least3',
-                'stock, at least 9': 'stock-least',
-                'MetaAnchor, at least 9': 'meta-least',
             }.items()
         ],
         versus='row',
         check=['MetaAnchor', 'mAP'],
+    ),
+    positives=dict(
+        title='Bounds for the positive anchors of an object',
+        columns=[
+            f'{side}, {metric}'
+            for side in ('stock', 'MetaAnchor')
+            for metric in ('mAP', 'mAP_s', 'mAP_m')
+        ],
+        rows=[
+            [
+                label,
+                *(
+                    [name, 'part', 'trained', metric] if name else None
+                    for name in pair
+                    for metric in ('mAP', 'mAP_s', 'mAP_m')
+                ),
+            ]
+            for label, *pair in (
+                ('3x3', 'stock', 'meta'),
+                ('3x3, at least 3', 'stock-least3', 'meta-least3'),
+                ('3x3, at least 9', 'stock-least', 'meta-least'),
+                ('9x9', 'stock-9x9', 'meta-9x9'),
+                ('9x9, at least 9', 'stock-9x9-least', 'meta-9x9-least'),
+                ('9x9, 9 of each', None, 'meta-9x9-both'),
+                ('9x9, at most 3', None, 'meta-9x9-most'),
+            )
+        ],
+        versus='row',
+        check=['9x9, at least 9', 'MetaAnchor, mAP'],
     ),
     elsewhere=dict(
         title='Anchors that part as fast as stock, elsewhere',

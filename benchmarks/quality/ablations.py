@@ -131,7 +131,7 @@ class EvenMaxIoUAssigner(ScaleCompensationAssigner):
         inds, labels = result.gt_inds, result.labels
         for index, ious in enumerate(overlaps, start=1):
             own = inds == index
-            if self.at_most and own.sum() > self.at_most:
+            if self.at_most is not None and own.sum() > self.at_most:
                 best = ious.where(own, -1).topk(self.at_most).indices
                 inds[own], labels[own] = -1, -1
                 inds[best], labels[best] = index, gt_labels[index - 1]

@@ -48,8 +48,9 @@ class AnchorCoverageHook(Hook):
       trains is its one best prior, where the assigner forces that. Anchors
       are a stride s apart, so one of the very shape of a box may be s / 2
       away. Where a side h of the box is below s, their IoU is then less than
-      (h - s / 2) / (h + s / 2) < 1 / 3: larger images help more, and so
-      does :class:`.ScaleCompensationAssigner`.
+      (h - s / 2) / (h + s / 2) < 1 / 3: larger images help more. Those
+      that :class:`.ScaleCompensationAssigner` would give more priors are
+      counted, where the assigner is MaxIoUAssigner.
 
     Coverage is low, and the log is a warning that names
     ``tools/cluster_anchors.py``, if the best possible recall or the share of
@@ -133,11 +134,11 @@ def describe(
             f'    {tiny.sum()} of them have a side below the smallest stride, '
             f'{stride:g} px: larger images reach these, other anchors few'
         )
-        if type(innermost(getattr(head, 'assigner', None))) is MaxIoUAssigner:
-            lines.append(
-                '    each has its best prior alone; ScaleCompensationAssigner '
-                'in train_cfg gives it more'
-            )
+    if compensable := _compensable(found, head):
+        lines.append(
+            f'    {compensable} of them have few positive priors; '
+            'ScaleCompensationAssigner in train_cfg gives them more'
+        )
     for box in lost[:shown]:
         corners = ', '.join(f'{corner:g}' for corner in box['box'])
         lines.append(
@@ -163,6 +164,15 @@ def _share_of_positive(found: Cover, head: nn.Module) -> tuple[bool, str]:
     share = (found.iou >= value).mean()
     line = f'  best IoU of at least {value:g} ({source}): {share:.3f}'
     return key is not None, line
+
+
+def _compensable(found: Cover, head: nn.Module) -> int:
+    """How many unreached boxes ScaleCompensationAssigner would help."""
+    assigner = innermost(getattr(head, 'assigner', None))
+    if type(assigner) is not MaxIoUAssigner:
+        return 0
+    low = found.iou < min(THRESHOLDS)
+    return int((low & (found.iou >= assigner.min_pos_iou)).sum())
 
 
 def _levels(found: Cover, generator: AnchorGenerator) -> Iterator[str]:

@@ -38,6 +38,8 @@ anchor 0.477
   boxes by the stride of their best anchor: 8 px 4, 16 px 0
   strides that no box uses: 16 px
   boxes that no anchor reaches (best IoU below 0.4): 2, 50.0%
+    2 of them have few positive priors; ScaleCompensationAssigner in \
+train_cfg gives them more
     {root}/1.jpg: dog (x1, y1, x2, y2) = (14, 36, 114, 44) px as resized, \
 IoU 0.163
     {root}/1.jpg: dog (x1, y1, x2, y2) = (18, 35, 78, 45) px as resized, \
@@ -144,20 +146,29 @@ def test_boxes_below_the_stride(log):
     the others less; 32x32 and 32x16 px are not below 16 px, 60x10 and 100x8
     are.
     """
-    few = dict(strides=[16, 32], scales=[2])
-    advice = '    each has its best prior alone; ScaleCompensationAssigner'
-    ((_, text),) = log(head(**few))
+    ((_, text),) = log(head(strides=[16, 32], scales=[2]))
     assert 'reaches (best IoU below 0.4): 4, 100.0%\n    2 of them' in text
-    assert text.count(advice) == 1
-    # Nothing is advised to those who have it, or to another rule.
-    for other in (
-        dict(
-            type='ScaleCompensationAssigner', pos_iou_thr=0.5, neg_iou_thr=0.4
-        ),
-        dict(type='FasterRCNNAssigner'),
-    ):
-        ((_, text),) = log(head(assigner=other, **few))
-        assert '    2 of them' in text and advice not in text
+
+
+@pytest.mark.parametrize(
+    ('assigner', 'number'),
+    [
+        (dict(type='MaxIoUAssigner', min_pos_iou=0.0), 2),
+        # Below it MaxIoUAssigner gives a box no prior, and neither does ours.
+        (dict(type='MaxIoUAssigner', min_pos_iou=0.2), 1),
+        (dict(type='MaxIoUAssigner', min_pos_iou=0.3), 0),
+        # Of what it is advised instead.
+        (dict(type='ScaleCompensationAssigner'), 0),
+        (dict(type='FasterRCNNAssigner'), 0),
+    ],
+)
+def test_which_boxes_would_have_more_priors(log, assigner, number):
+    """Of the boxes two are not reached, with IoUs of 0.245 and 0.163."""
+    thresholds = dict(pos_iou_thr=0.5, neg_iou_thr=0.4)
+    ((_, text),) = log(head(assigner=dict(assigner, **thresholds)))
+    line = f'    {number} of them have few positive priors; Scale'
+    assert (line in text) == (number > 0)
+    assert text.count('few positive priors') == (number > 0)
 
 
 def test_few_are_named(log):

@@ -1,4 +1,4 @@
-"""Matching of ground truths to priors, exact and without a dense matrix."""
+"""Matching of ground truths to priors."""
 
 from .faster_rcnn import FasterRCNNAssigner
 from .scale_compensation import ScaleCompensationAssigner

@@ -13,22 +13,28 @@ class ScaleCompensationAssigner(MaxIoUAssigner):
     r"""MaxIoUAssigner, with at least so many positive priors per object.
 
     An object that anchors fit has many positive priors, and one that none
-    fits, as one smaller than the smallest anchor, has the best of them alone.
-    As the losses are divided by the number of all positive priors, it then
+    fits, being smaller or of another shape, has the best of them alone. As
+    the losses are divided by the number of all positive priors, it then
     counts for little, and for less the more anchors there are.
 
     So an object with fewer than N positive priors receives, up to N, those of
-    the highest IoU, even below the thresholds, among the priors that overlap
-    no other object more and are positive for none. Their IoU is above 0 and
-    at least ``min_pos_iou``. It is the second stage of the anchor matching of
-    `S3FD <https://arxiv.org/abs/1708.05237>`_, section 3.2, which takes an
-    IoU of 0.1 for the least, for N the mean number of positive priors, and
-    before it ``pos_iou_thr=0.35``.
+    the highest IoU, even below the thresholds. Only priors that are positive
+    for no object count, each for the object that it overlaps most, of equals
+    for the one listed first; their IoU is above 0 and at least
+    ``min_pos_iou``. So where objects crowd, one may have fewer. It is the
+    second stage of the anchor matching of `S3FD
+    <https://arxiv.org/abs/1708.05237>`_, section 3.2, which takes an IoU of
+    0.1 for the least, for N the mean number of positive priors, and before it
+    ``pos_iou_thr=0.35``.
+
+    All else is MaxIoUAssigner's, with what :class:`FasterRCNNAssigner` says
+    of ``min_pos_iou=0``: an object that overlaps no prior.
 
     Args:
         *args: As for MaxIoUAssigner.
-        min_positives (int): N. With 1 it is MaxIoUAssigner, of which each
-            object has its best prior. Defaults to 3.
+        min_positives (int): N. Defaults to 3. With 1 only those objects
+            receive a prior whose best one went to another object, or whose
+            best one MaxIoUAssigner does not take (``match_low_quality``).
         **kwargs: As for MaxIoUAssigner.
 
     Raises:

@@ -148,3 +148,15 @@ def test_the_positives_of_an_object_are_bounded(bounds, expected):
     assert result.gt_inds.tolist() == expected
     labels = {1: 4, 2: 7, 0: -1, -1: -1}
     assert result.labels.tolist() == [labels[index] for index in expected]
+
+
+@pytest.mark.parametrize('shape', [(0, 3), (2, 0), (0, 0)])
+def test_bounds_without_objects_or_priors(shape):
+    assigner = TASK_UTILS.build(
+        dict(type='EvenMaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.4)
+        | dict(at_least=2, at_most=3)
+    )
+    result = assigner.assign_wrt_overlaps(
+        torch.zeros(shape), torch.zeros(shape[0], dtype=torch.long)
+    )
+    assert (result.gt_inds < 1).all() and len(result.gt_inds) == shape[1]

@@ -64,6 +64,33 @@ def test_a_prior_that_overlaps_another_object_more_is_not_taken():
     assert result.gt_inds.tolist() == [1, 2, 2]
 
 
+def test_of_equals_the_first_object_receives():
+    # Both objects have 0.82 with the first prior, which stock gives to the
+    # one listed last; 0.33, 0.25 and 0.11 are the first one's.
+    priors = row(1, 5, 6, 8)
+    result = assign(build(min_positives=2), priors, row(0, 0))
+    assert result.gt_inds.tolist() == [2, 1, 1, 0]
+
+
+def test_an_object_whose_best_prior_is_another_ones():
+    # Stock gives the first prior to the object listed last, and the first
+    # object nothing; the second prior is 8 from it and 8.5 from the other.
+    priors, boxes = row(0.25, -8), row(0, 0.5)
+    stock = assign(build('MaxIoUAssigner'), priors, boxes)
+    assert stock.gt_inds.tolist() == [2, 0]
+    ours = assign(build(min_positives=1), priors, boxes)
+    assert ours.gt_inds.tolist() == [2, 1]
+
+
+@pytest.mark.parametrize(
+    'dtype', [torch.float16, torch.bfloat16, torch.float64]
+)
+def test_other_precisions(dtype):
+    priors = row(1, 8, 5, 6, 11).to(dtype)
+    result = assign(build(), priors, row(0).to(dtype))
+    assert result.gt_inds.tolist() == [1, 0, 1, 1, 0]
+
+
 def test_min_pos_iou_bounds_what_is_added():
     # 0.82, 0.33, 0.25 and 0.11, as above
     priors = row(1, 5, 6, 8)
@@ -80,6 +107,7 @@ def test_priors_in_ignored_regions_stay_ignored():
 
 
 def test_one_is_the_rule_of_stock(scene):
+    """Where each object has its best prior, as in these scenes."""
     results = [
         assign(build(kind, **settings), *scene)
         for kind, settings in (
