@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmdet_metaanchor.anchors.browse.job import read_image
-from mmdet_metaanchor.export.onnx_export import export_onnx, open_session
+from mmdet_metaanchor.export.onnx_export import export_onnx, open_onnx
 from mmdet_metaanchor.runtime.checkpoints import load_detector
 from mmdet_metaanchor.runtime.command_line import one_line_errors
 
@@ -57,7 +57,7 @@ def main() -> None:
         differences = export_onnx(
             model, out, args.decode, images, args.anchors_as_input
         )
-    session = open_session(out)
+    session = open_onnx(out)
     print(f'{out}: {out.stat().st_size / 1e6:.1f} MB')
     for kind, values in (
         ('input', session.get_inputs()),

@@ -8,18 +8,17 @@ import numpy as np
 from mmcv.transforms import Compose
 from mmdet.registry import TRANSFORMS
 from mmengine.config import Config
-from mmengine.fileio import list_from_file
 
-from ..datasets.coco import unwrapped
 from ..datasets.coco_faults import (
     UNKNOWN_CATEGORY,
     UNKNOWN_IMAGE,
     find_faults,
+    summarise_fault,
     take_out,
-    told,
     warn_of,
 )
 from ..datasets.coco_json import read_coco
+from ..runtime.config_types import read_metainfo, unwrapped
 
 # Steps of a pipeline that read or pack, and leave sizes as they are.
 NEUTRAL = ('Load', 'Pack')
@@ -80,7 +79,8 @@ def read_boxes(
     for kind in (UNKNOWN_IMAGE, UNKNOWN_CATEGORY):
         if kind in faults:
             raise ValueError(
-                f'{ann_file} has {told(kind, faults[kind], content)}'
+                f'{ann_file} has '
+                f'{summarise_fault(kind, faults[kind], content)}'
             )
     warn_of(content, faults, ann_file)
     take_out(content, faults)
@@ -133,18 +133,21 @@ def read_detector_boxes(cfg: Config, ann_file: str | Path) -> Boxes:
         ann_file (str | Path): The JSON file, which may be any.
 
     Raises:
-        ValueError: As of :func:`read_boxes`, or the test data set has no
-            pipeline.
+        ValueError: As of :func:`read_boxes`, or the config has no test data
+            set, or one without a pipeline.
     """
+    if not cfg.get('test_dataloader'):
+        raise ValueError(
+            'the config has no test_dataloader, whose pipeline would say how '
+            'images are resized'
+        )
     dataset = unwrapped(cfg.test_dataloader.dataset)
     if 'pipeline' not in dataset:
         raise ValueError(
             f'test_dataloader.dataset is a {dataset.type} without a pipeline, '
             'which would say how images are resized'
         )
-    classes = dataset.get('metainfo', {}).get('classes')
-    if isinstance(classes, str):  # a file, as MMEngine has it
-        classes = list_from_file(classes)
+    classes = read_metainfo(cfg).get('classes')
     return read_boxes(ann_file, dataset.pipeline, classes)
 
 

@@ -97,7 +97,8 @@ def cluster_anchors(
         seed (int): Of :func:`dimension_clusters`, and of that part.
         shape_range (Tensor, optional): (1 or levels, 64), what was trained,
             as the head of a trained model has it; NaN where it is not known.
-            Defaults to that of all levels of ``generator`` together.
+            Defaults to that of ``generator``, of all levels together if
+            these share a standard box.
         beyond_range (bool): Whether to use boxes as they are, however far
             they lie from what was trained. Defaults to False.
         by_size (bool): Whether levels get clusters by their size, see above.
@@ -118,16 +119,23 @@ def cluster_anchors(
         )
     sizes = _check_sizes(sizes)
     if shape_range is None:
-        shape_range = generator.shape_range().amax(0, keepdim=True)
+        shape_range = generator.shape_range()
+        if len(generator.standard_boxes) == 1:
+            shape_range = shape_range.amax(0, keepdim=True)
     if beyond_range:
         shape_range = torch.full_like(shape_range, torch.nan)
     units = generator.units.double()  # (AH, AW)
     shape_range = shape_range.to(units)
     if by_size:
-        number = 3 if number is None else number
-        clusters = dimension_clusters(
-            _part(sizes, seed), number * len(units), seed
-        )
+        number, levels = 3 if number is None else number, len(units)
+        sizes = _part(sizes, seed)
+        distinct = _distinct(sizes)
+        if not 1 <= number <= distinct // levels:
+            raise ValueError(
+                f'number must be from 1 to {distinct // levels}, as there are '
+                f'{distinct} distinct sizes for {levels} levels, got {number}'
+            )
+        clusters = dimension_clusters(sizes, number * levels, seed)
         return _levels_by_size(clusters, generator, units, shape_range)
     wanted = torch.from_numpy(sizes).flip(1)  # (h, w)
     # The mean of the log sides is the log of the size.

@@ -12,8 +12,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
-from ..datasets.coco import unwrapped
 from ..runtime.arguments import known_arguments
+from ..runtime.config_types import unwrapped
 from .boxes import Boxes
 from .cover import MAX_SIDE_RATIO, THRESHOLDS, Cover, cover, summarise_cover
 from .cover import unreached as list_unreached
@@ -171,7 +171,7 @@ def _compensable(found: Cover, head: nn.Module) -> int:
     assigner = innermost(getattr(head, 'assigner', None))
     if type(assigner) is not MaxIoUAssigner:
         return 0
-    low = found.iou < min(THRESHOLDS)
+    low = (0 < found.iou) & (found.iou < min(THRESHOLDS))
     return int((low & (found.iou >= assigner.min_pos_iou)).sum())
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 from mmdet.models.task_modules.prior_generators import AnchorGenerator
-from mmdet.registry import TASK_UTILS
+from mmdet.registry import MODELS, TASK_UTILS
 from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import nn
@@ -207,7 +207,13 @@ def read_generator(cfg: Config) -> MetaAnchorGenerator:
     if not _is_ours(priors):
         # Stock trains with its anchors as they are.
         priors = dict(type='MetaAnchorGenerator', priors=priors, jitter=0.0)
-    return TASK_UTILS.build(priors)
+    generator = TASK_UTILS.build(priors)
+    kind = model[name].get('type')
+    kind = MODELS.get(kind) if isinstance(kind, str) else kind
+    # As the head does it, which is not built for this.
+    if not getattr(kind, 'ONE_UNIT', True):
+        generator.use_box_per_level()
+    return generator
 
 
 def _class_of(cfg: Mapping) -> type | None:

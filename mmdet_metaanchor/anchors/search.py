@@ -273,6 +273,8 @@ def search_anchors(
             out_dir / 'anchors.json', anchors, **{scorer.metric: score}
         )
 
+    # Before the long part, as it may be refused.
+    out_dir.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()
     # From nothing, the anchors that the model has now are of no use.
     alone = from_nothing or trained == first
@@ -291,7 +293,6 @@ def search_anchors(
             start = [image[:0] for image in start]
             before = scorer.score(scorer.merge([start]))
         best = max([before, *(s.score for s in log.steps if s.kept)])
-        out_dir.mkdir(parents=True, exist_ok=True)
         bar = tqdm(total=steps, desc='search', initial=len(log.steps))
         kept = [candidates[step.candidate] for step in log.steps if step.kept]
         anchors = unite([first, *kept])

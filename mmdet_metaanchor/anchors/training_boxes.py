@@ -23,7 +23,8 @@ def read_training_boxes(
         most (int): Images to look at, at most, at even distances.
 
     Returns:
-        Boxes: Without crowds and others that training ignores.
+        Boxes: Without crowds and others that training ignores. ``areas`` are
+        those of the boxes, in px of the original image.
 
     Raises:
         ValueError: There are none, or sizes are drawn at random, and there
@@ -68,8 +69,14 @@ def read_training_boxes(
         np.array(areas),
         np.array(labels),
         list(files),
-        list(dataset.metainfo['classes']),
+        list(_metainfo(dataset)['classes']),
     )
+
+
+def _metainfo(dataset: BaseDataset) -> dict:
+    """Of data sets side by side that differ in something, the first one's."""
+    meta = dataset.metainfo
+    return meta[0] if isinstance(meta, list) else meta
 
 
 def find_resizing(dataset: BaseDataset) -> list[Callable]:
@@ -85,7 +92,9 @@ def find_resizing(dataset: BaseDataset) -> list[Callable]:
         pipeline = own.get('pipeline') or []
         steps = _that_resize(pipeline) + steps
         parts = own.get('datasets') or [None]
-        dataset = own.get('dataset', parts[0])
+        # The latter is MMEngine's, of a config with num_batch_per_epoch.
+        inner = own.get('dataset', own.get('_dataset'))
+        dataset = parts[0] if inner is None else inner
     return steps
 
 

@@ -13,8 +13,8 @@ from .coco_faults import (
     INCOMPLETE,
     TOLERATED,
     find_faults,
+    summarise_fault,
     take_out,
-    told,
     warn_of,
 )
 from .coco_json import named, read_coco
@@ -150,7 +150,7 @@ class CheckedCocoDataset(CocoDataset):
     def _check_annotations(self, content: dict) -> None:
         faults = find_faults(content, evaluated=self.test_mode)
         stops = [
-            told(kind, ids, content)
+            summarise_fault(kind, ids, content)
             for kind, ids in faults.items()
             if self.faults == 'stop'
             or (

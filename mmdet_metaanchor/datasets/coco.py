@@ -49,17 +49,6 @@ def read_classes(data_root: str) -> tuple[str, ...]:
     return tuple(name for _, name in listed['train.json'])
 
 
-def unwrapped(dataset: dict) -> dict:
-    """The data set that wrappers hold; of several side by side, the first.
-
-    Args:
-        dataset (dict): Config of a data set, or of a wrapper.
-    """
-    while 'dataset' in dataset or dataset.get('datasets'):
-        dataset = dataset.get('dataset') or dataset['datasets'][0]
-    return dataset
-
-
 def read_images(cfg: Config, split: str) -> CocoDataset:
     """The images of a split as the test pipeline gives them, and checked.
 

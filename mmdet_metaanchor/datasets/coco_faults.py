@@ -152,13 +152,13 @@ def warn_of(
     for kind, ids in faults.items():
         end = 'kept' if kind in kept else 'left out'
         print_log(
-            f'{name}: {told(kind, ids, content)}: {end}',
+            f'{name}: {summarise_fault(kind, ids, content)}: {end}',
             logger='current',
             level=logging.WARNING,
         )
 
 
-def told(kind: str, ids: Sequence, content: dict) -> str:
+def summarise_fault(kind: str, ids: Sequence, content: dict) -> str:
     """A kind of fault, with the number and the first ids."""
     total = len(content['annotations'])
     return f'{kind}: {len(ids)} of {total} (ids {named(ids)})'

@@ -17,20 +17,20 @@ def use_checked_datasets(cfg: Config) -> None:
     """Check the data of a config: its ``CocoDataset`` become ours.
 
     Those inside of wrappers, too; data sets of other types stay as they are.
-    The config then imports this package, so that it can be read again.
+    The config then imports this package, of which it names parts, so that
+    it can be read again.
 
     Args:
         cfg (Config): The config, which is changed.
     """
-    found = [d for d in _datasets_of(cfg) if means(d.get('type'), CocoDataset)]
-    for dataset in found:
-        dataset['type'] = CHECKED
-    if found:
-        imports = cfg.get('custom_imports') or dict(imports=[])
-        names = imports['imports']
-        names = [names] if isinstance(names, str) else list(names)
-        if PACKAGE not in names:
-            cfg.custom_imports = dict(imports, imports=[*names, PACKAGE])
+    for dataset in _datasets_of(cfg):
+        if means(dataset.get('type'), CocoDataset):
+            dataset['type'] = CHECKED
+    imports = cfg.get('custom_imports') or dict(imports=[])
+    names = imports['imports']
+    names = [names] if isinstance(names, str) else list(names)
+    if PACKAGE not in names:
+        cfg.custom_imports = dict(imports, imports=[*names, PACKAGE])
 
 
 def _datasets_of(cfg: Config) -> Iterator[dict]:

@@ -101,7 +101,7 @@ def largest_differences(
     Returns:
         dict[str, float]: As :func:`export_onnx` returns.
     """
-    session = open_session(path)
+    session = open_onnx(path)
     names = list(network.dynamic_axes)
     largest = dict.fromkeys(names, 0.0)
     for arrays in examples:
@@ -122,7 +122,7 @@ def batch_of(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
 
 
-def open_session(path: str | Path):
+def open_onnx(path: str | Path):
     """``onnxruntime.InferenceSession`` of a file, with PyTorch's threads."""
     import onnxruntime
 

@@ -65,8 +65,10 @@ class AnchorFunctionGenerator(AnchorWeights):
     .. math::
         y_b = \mathrm{conv}(x, \theta^*) +
         \sum_k h_k(b)\,\mathrm{conv}(x, V_k), \quad
-        h(b) = U\,\mathrm{relu}(W_{11} b + W_{12} r(x)).
+        h(b) = U\,(\mathrm{relu}(W_{11} b + c + W_{12} r(x)) -
+        \mathrm{relu}(c)),
 
+    with the bends c of a stock checkpoint, 0 without one.
     The two forms, generated weights and the mixture, give the same outputs,
     and what takes fewer multiplications is computed. Per output channel, for
     A priors, P places of the features and kernels of K numbers, these are

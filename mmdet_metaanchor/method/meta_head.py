@@ -1,7 +1,6 @@
 """MetaHeadMixin: what every MetaAnchor head shares."""
 
 import copy
-import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -10,26 +9,22 @@ from functools import partial
 import torch
 from mmdet.models.task_modules.prior_generators import AnchorGenerator
 from mmdet.registry import MODELS
-from mmengine.logging import MessageHub, print_log
+from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
 from ..runtime.arguments import known_arguments
 from .anchor_function import AnchorFunctionGenerator, Basis
 from .box_units import BoxUnits
+from .head_state import BOX_FUNCTIONS, HeadState
 from .level_outputs import LevelOutputs
 from .memo import Memo
 from .prior_generator import MetaAnchorGenerator
 from .shape_range import (
-    DIRECTIONS,
     nearest,
     range_of_level,
-    reach_of_box,
     warn_of_untrained,
 )
-from .stock_weights import adopt_stock
 
-# By the number that a checkpoint holds.
-BOX_FUNCTIONS = ('published', 'scaled', 'absolute')
 # Outputs of the towers: for each branch, one feature per level, or what the
 # anchor functions prepare of it.
 Towers = Sequence[Sequence[Tensor] | Sequence[Basis]]
@@ -37,7 +32,7 @@ Towers = Sequence[Sequence[Tensor] | Sequence[Basis]]
 Branch = AnchorFunctionGenerator | Sequence[AnchorFunctionGenerator]
 
 
-class MetaHeadMixin(LevelOutputs):
+class MetaHeadMixin(HeadState, LevelOutputs):
     r"""Makes a MetaAnchor head of a stock dense head.
 
     It goes before the stock head: ``class MetaRetinaHead(MetaHeadMixin,
@@ -50,11 +45,7 @@ class MetaHeadMixin(LevelOutputs):
     - name them in :meth:`branches`, and say in :meth:`towers` what they see.
 
     The parameters do not depend on the number or the shape of the priors.
-    The buffer ``standard_boxes``, (1, 2) or (levels, 2), is the unit that
-    they were trained in: (AH, AW) in strides. Loading a checkpoint hands it
-    to the prior generator. Checkpoints of version 0.1 hold ``standard_box``,
-    (2,), in px at the smallest stride; they are taken for trained on the
-    strides of the head that loads them.
+    What a checkpoint holds beside them, see :class:`.HeadState`.
 
     What the shape of a prior says of the code of a box is known, and need not
     be learnt (``box_function``, :func:`units_of_prior`):
@@ -70,14 +61,6 @@ class MetaHeadMixin(LevelOutputs):
     Here p is b where shapes like it were trained, and else the nearest of
     those: a prior beyond them detects what the nearest that was trained
     detects, with the same scores and boxes. As published, it is extrapolated.
-
-    The buffer ``box_form`` tells of it in the checkpoint; one without it is of
-    before version 0.2, 'published'. Loading it sets ``box_function``.
-
-    The buffer ``shape_range``, (1, 64), or (levels, 64) where levels share no
-    convolutions, is what shapes were trained, jitter included, see
-    :mod:`.shape_range`; NaN where that is not known. Loading a checkpoint
-    warns of priors beyond it.
 
     A checkpoint of the stock head loads, too, see :func:`adopt_stock`.
 
@@ -101,8 +84,6 @@ class MetaHeadMixin(LevelOutputs):
     # Whether the levels have one standard box, in strides; where they share
     # no convolutions, each may have its own.
     ONE_UNIT = True
-    # What a checkpoint holds beside the weights; a stock head has none of it.
-    ADDED_BUFFERS = ('standard_boxes', 'box_form', 'shape_range')
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -126,16 +107,7 @@ class MetaHeadMixin(LevelOutputs):
         self._boxes, self._trained = Memo(), Memo()
         super().__init__(*args, **kwargs)
         self.box_map(torch.zeros(1, 2))  # refuses a coder that has none
-        self.register_buffer(
-            'box_form', torch.tensor(BOX_FUNCTIONS.index(box_function))
-        )
-        rows = 1 if self.ONE_UNIT else self.prior_generator.num_levels
-        self.register_buffer(
-            'shape_range', torch.full((rows, DIRECTIONS), math.nan)
-        )
-        self.register_buffer(
-            'standard_boxes', self.prior_generator.standard_boxes.clone()
-        )
+        self._add_buffers()
 
     def _init_layers(self) -> None:
         if not isinstance(self.prior_generator, MetaAnchorGenerator):
@@ -446,68 +418,6 @@ class MetaHeadMixin(LevelOutputs):
             prior_generator=priors,
             num_base_priors=numbers if several else numbers[0],
         )
-
-    def _save_to_state_dict(
-        self, destination: dict, prefix: str, *args
-    ) -> None:
-        """As of any module, with the settings that the head has now."""
-        super()._save_to_state_dict(destination, prefix, *args)
-        now = dict(
-            standard_boxes=self.prior_generator.standard_boxes,
-            box_form=torch.tensor(BOX_FUNCTIONS.index(self.box_function)),
-        )
-        for name, value in now.items():
-            value = value.to(getattr(self, name), copy=True)
-            destination[f'{prefix}{name}'] = value
-
-    def _load_from_state_dict(
-        self, state_dict: dict, prefix: str, *args
-    ) -> None:
-        adopt_stock(self, state_dict, prefix)
-        configured = self.prior_generator.standard_box, self.box_function
-        old_key = prefix + 'standard_box'
-        key, form_key, range_key = (
-            prefix + name for name in self.ADDED_BUFFERS
-        )
-        priors = self.prior_generator
-        if old_key in state_dict:  # version 0.1
-            priors.standard_box = state_dict.pop(old_key)
-            state_dict[key] = priors.standard_boxes
-        if key in state_dict:
-            priors.standard_boxes = state_dict[key]
-            # Neither was there before version 0.2.
-            state_dict.setdefault(form_key, torch.tensor(0))
-            known = state_dict.setdefault(
-                range_key, torch.full_like(self.shape_range, math.nan)
-            )
-            if known.shape == (2, 2):  # the lowest and the highest of all
-                state_dict[range_key] = reach_of_box(*known).expand_as(
-                    self.shape_range
-                )
-        if form_key in state_dict:
-            form = int(state_dict[form_key])
-            if not 0 <= form < len(BOX_FUNCTIONS):
-                raise ValueError(
-                    f'{form_key} of the checkpoint is {form}, and only '
-                    f'{dict(enumerate(BOX_FUNCTIONS))} are known'
-                )
-            self.box_function = BOX_FUNCTIONS[form]
-        if priors.standard_boxes.shape != self.standard_boxes.shape:
-            # One row became one per level, or the other way round.
-            self.standard_boxes = priors.standard_boxes.to(
-                self.standard_boxes, copy=True
-            )
-        super()._load_from_state_dict(state_dict, prefix, *args)
-        self.warn_of_untrained()
-        names = 'standard box', 'box_function'
-        now = priors.standard_box, self.box_function
-        for name, before, after in zip(names, configured, now, strict=True):
-            if before != after:
-                print_log(
-                    f'The {name} of the config, {before}, gives way to that '
-                    f'of the checkpoint, {after}.',
-                    logger='current',
-                )
 
 
 def _progress() -> float:

@@ -20,7 +20,7 @@ from .session import Session
 UPLOADED = re.compile(r'\S*/gradio/[0-9a-f]{64}/')
 
 
-def told(handler: Callable) -> Callable:
+def errors_shown(handler: Callable) -> Callable:
     """Show what is wrong with an input, and leave the page as it is."""
 
     @wraps(handler)
@@ -68,7 +68,7 @@ class Page:
 
         def on(event, handler, inputs, outputs, mode=None) -> None:
             event(
-                told(handler),
+                errors_shown(handler),
                 inputs,
                 outputs,
                 show_progress='hidden',
@@ -118,7 +118,7 @@ class Page:
         on(parts.save.click, self.on_save, parts.table, parts.saved)
         on(parts.bake.click, self.on_bake, parts.table, parts.baked)
         parts.run.click(  # with the progress that gradio shows
-            told(self.on_score),
+            errors_shown(self.on_score),
             [parts.table, parts.past],
             [parts.scores, parts.past],
             api_visibility='private',

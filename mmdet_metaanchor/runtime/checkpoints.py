@@ -1,6 +1,7 @@
 """Reading checkpoints: those of MMEngine, under every PyTorch."""
 
 import copy
+import re
 from collections.abc import Callable, Iterator
 from contextlib import (
     AbstractContextManager,
@@ -17,9 +18,10 @@ from zipfile import is_zipfile
 import numpy as np
 import torch
 from mmdet.registry import MODELS
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.logging import HistoryBuffer
 from mmengine.model import is_model_wrapper
+from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import (
     CheckpointLoader,
@@ -30,6 +32,8 @@ from mmengine.runner.checkpoint import (
 from mmengine.utils import digit_version
 from torch import nn
 from torch.hub import load_state_dict_from_url
+
+from .config_types import read_metainfo
 
 # Letters of what PyTorch says of a checkpoint: it lists every parameter.
 MOST_SAID = 1000
@@ -50,11 +54,11 @@ def read_checkpoints_of_mmengine() -> None:
         (('http://', 'https://'), load_from_http),
     ):
         CheckpointLoader.register_scheme(
-            prefixes, _with_names_of_log(load), force=True
+            prefixes, _with_names_of_mmengine(load), force=True
         )
 
 
-def _with_names_of_log(load: Callable) -> Callable:
+def _with_names_of_mmengine(load: Callable) -> Callable:
     @wraps(load)
     def load_with_names(*args, **kwargs) -> dict:
         with names_allowed():
@@ -64,24 +68,35 @@ def _with_names_of_log(load: Callable) -> Callable:
 
 
 def names_allowed() -> AbstractContextManager:
-    """Allow what MMEngine's training log names, where PyTorch asks."""
+    """Allow what MMEngine's checkpoints name, where PyTorch asks."""
     if digit_version(torch.__version__) < digit_version('2.6'):
         return nullcontext()
-    return torch.serialization.safe_globals(names_of_log())
+    return torch.serialization.safe_globals(names_of_mmengine())
 
 
-def names_of_log() -> list[tuple]:
-    """What pickles of MMEngine's training log name, for PyTorch's list."""
+def names_of_mmengine() -> list[tuple]:
+    """What MMEngine's checkpoints name, for PyTorch's list.
+
+    Those of its training log, of ``OneCycleLR``, which keeps a function, and
+    of a ``metainfo`` with a dict in it.
+    """
     arrays = (getattr(np, '_core', None) or np.core).multiarray
     dtypes = (type(np.dtype(name)) for name in ('f4', 'f8', 'i4', 'i8'))
     # All with their names: MMEngine since 0.10.8 lists bare classes for each
     # load, and takes them off the list again after it.
     return [
         # In its place, as the plain one would open every other class.
-        (_statistic_of_history, 'builtins.getattr'),
+        (_kept_function, 'builtins.getattr'),
         *(
             (owner, f'{owner.__module__}.{owner.__name__}')
-            for owner in (HistoryBuffer, np.ndarray, np.dtype, *dtypes)
+            for owner in (
+                HistoryBuffer,
+                OneCycleParamScheduler,
+                ConfigDict,
+                np.ndarray,
+                np.dtype,
+                *dtypes,
+            )
         ),
         # NumPy 1 and 2 write different names.
         *(
@@ -92,9 +107,9 @@ def names_of_log() -> list[tuple]:
     ]
 
 
-def _statistic_of_history(owner: type, name: str) -> Callable:
-    """A method of HistoryBuffer; its pickles hold them by name."""
-    if owner is not HistoryBuffer:
+def _kept_function(owner: type, name: str) -> Callable:
+    """A function of the two classes whose pickles hold some by name."""
+    if owner not in (HistoryBuffer, OneCycleParamScheduler):
         raise UnpicklingError(f'{owner}.{name} has no place in a checkpoint')
     return getattr(owner, name)
 
@@ -155,10 +170,10 @@ def read_checkpoint(checkpoint: str) -> dict:
         ) from None
     except URLError as error:
         raise FileNotFoundError(f'{checkpoint}: {error}') from None
-    except UnpicklingError:
+    except UnpicklingError as error:
         raise ValueError(
-            f'{checkpoint} is no checkpoint, or holds more than numbers: to '
-            'read it would be to execute it'
+            f'{checkpoint} is no checkpoint, or holds more than numbers'
+            f'{_what_of(error)}: to read it would be to execute it'
         ) from None
     except Exception as error:
         # Each place that a file is cut at has an error of its own: OSError,
@@ -177,6 +192,12 @@ def read_checkpoint(checkpoint: str) -> dict:
         key.removeprefix('module.'): value for key, value in state.items()
     }
     return dict(content, state_dict=state)
+
+
+def _what_of(error: UnpicklingError) -> str:
+    """What PyTorch has refused, in brackets, where it says so."""
+    found = re.search(r'GLOBAL (\S+)', str(error))
+    return f' ({found[1]})' if found else ''
 
 
 def load_detector(cfg: Config, checkpoint: str) -> tuple[nn.Module, dict]:
@@ -207,13 +228,14 @@ def load_detector(cfg: Config, checkpoint: str) -> tuple[nn.Module, dict]:
 def _dataset_meta(content: dict, cfg: Config) -> dict:
     """Classes as MMDetection 3 or 2 has written them, or of the config."""
     meta = content.get('meta', {})
-    if meta.get('dataset_meta'):
+    if found := meta.get('dataset_meta'):
+        # Of a ConcatDataset whose parts differ in something, a list.
+        found = found[0] if isinstance(found, list) else found
         # MMDetection 3.0 and before wrote them in capitals.
-        return {k.lower(): v for k, v in meta['dataset_meta'].items()}
+        return {k.lower(): v for k, v in found.items()}
     if meta.get('CLASSES'):
         return dict(classes=meta['CLASSES'])
-    loader = cfg.get('test_dataloader') or {}
-    return dict(loader.get('dataset', {}).get('metainfo') or {})
+    return read_metainfo(cfg)
 
 
 @contextmanager
@@ -246,9 +268,7 @@ def check_fits(runner: Runner, checkpoint: str, whole: bool) -> None:
         FileNotFoundError: It does not exist.
         ValueError: It is no checkpoint, or of another model.
     """
-    model = (
-        runner.model.module if is_model_wrapper(runner.model) else runner.model
-    )
+    model = _model_of(runner)
     state = read_checkpoint(checkpoint)['state_dict']
     # MMCV's SyncBatchNorm holds its processes, of which there is no copy.
     groups = [m.group for m in model.modules() if hasattr(m, 'group')]
@@ -263,6 +283,12 @@ def check_fits(runner: Runner, checkpoint: str, whole: bool) -> None:
             )
 
 
+def _model_of(runner: Runner) -> nn.Module:
+    """The model of a runner, out of the wrapper of several processes."""
+    model = runner.model
+    return model.module if is_model_wrapper(model) else model
+
+
 def load_strictly(runner: Runner, checkpoint: str) -> None:
     """Load a checkpoint, a file or a URL, that has to fit in every parameter.
 
@@ -275,10 +301,11 @@ def load_strictly(runner: Runner, checkpoint: str) -> None:
         ValueError: It is of another model, e.g. a stock RetinaNet.
     """
     content = read_checkpoint(checkpoint)
-    with fitting(checkpoint, runner.model):
-        # As for the test: what is to be trained takes less, see AnchorWeights.
+    # As for the test: what is to be trained takes less, see AnchorWeights.
+    model = _model_of(runner).eval()
+    with fitting(checkpoint, model):
         load_state_dict(
-            runner.model.eval(),
+            model,
             content['state_dict'],
             strict=True,
             logger=runner.logger,

@@ -8,7 +8,7 @@ image in the epoch, so that there is no state to save.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -70,18 +70,34 @@ class SeededSampler(Sampler):
         self.dataset = dataset
         self.seed = seed
         self.epoch = 0
+        self._first = 0
         self.sampler = DATA_SAMPLERS.build(
             sampler, default_args=dict(dataset=dataset, seed=seed)
         )
 
     def __iter__(self) -> Iterator[Draw]:
         rank, processes = get_dist_info()
-        for count, index in enumerate(self.sampler):
+        for count, index in enumerate(self.sampler, self._first):
             place = count * processes + rank
             yield Draw(index, (self.seed, self.epoch, place))
 
     def __len__(self) -> int:
         return len(self.sampler)
+
+    @property
+    def skip(self) -> Callable:
+        """Begins later, by a number of images of this process.
+
+        It is there where the other sampler has it: MMEngine asks for it when
+        it resumes, and reads all those images where it is not.
+        """
+        skip = self.sampler.skip
+
+        def skip_images(number: int) -> None:
+            skip(number)
+            self._first = number
+
+        return skip_images
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order and the seeds of an epoch."""
@@ -185,11 +201,16 @@ class ExactEpochBasedTrainLoop(ExactMixin, EpochBasedTrainLoop):
                 'processes, or from the end of an epoch'
             )
         hub.update_info(EPOCH_BEGAN, began)
+        self._done = done
         try:
             self.dataloader = _Rest(whole, done) if done else whole
             super().run_epoch()
         finally:
             self.dataloader = whole
+
+    def run_iter(self, idx: int, data_batch: Sequence[dict]) -> None:
+        """Train one step; hooks count it from the beginning of the epoch."""
+        super().run_iter(self._done + idx, data_batch)
 
 
 class _Rest:

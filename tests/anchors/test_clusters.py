@@ -211,6 +211,33 @@ def test_levels_by_size_keep_to_what_was_trained(yolo):
     np.testing.assert_allclose(anchors, expected, rtol=1e-6)
 
 
+def test_levels_of_their_own_keep_to_their_own_range():
+    """Level 0 has seen squares alone, in units of a square of 100 px.
+
+    Level 1 has seen heights of 2/3 and 4/3 of its unit, 20 x 30 px (w x h).
+    Of both together the box of level 0, 4/3 as high as wide, would be one.
+    """
+    priors = dict(
+        type='YOLOAnchorGenerator',
+        base_sizes=[[(100, 100)] * 2, [(20, 20), (20, 40)]],
+        strides=[32, 8],
+    )
+    generator = TASK_UTILS.build(
+        dict(type='MetaAnchorGenerator', priors=priors)
+    )
+    generator.use_box_per_level()
+    anchors = cluster_anchors(np.array([[100.0, 400 / 3]]), generator, 1)
+    np.testing.assert_allclose(anchors, [[(100, 100)], [(20, 30)]], rtol=1e-6)
+
+
+@pytest.mark.parametrize('number', [0, 2])
+def test_more_clusters_by_size_than_sizes(yolo, number):
+    """5 sizes for 3 levels: one each, not two."""
+    sizes = np.array([[10.0 * k, 10.0 * k] for k in range(1, 6)])
+    with pytest.raises(ValueError, match=f'1 to 1, as .* 5 .*got {number}'):
+        cluster_anchors(sizes, yolo, number, by_size=True)
+
+
 def test_own_boxes_of_levels_and_by_size_are_two_ways(yolo):
     with pytest.raises(ValueError, match='per_level.*by_size.*not both'):
         cluster_anchors(np.ones((9, 2)), yolo, 1, per_level=True, by_size=True)

@@ -182,6 +182,12 @@ def test_boxes_of_a_test_set_in_wrappers_with_a_file_of_classes(
     assert boxes.labels.tolist() == [0]
 
 
+@pytest.mark.parametrize('content', [{}, dict(test_dataloader=None)])
+def test_a_config_without_test_data(tmp_path, content):
+    with pytest.raises(ValueError, match='the config has no test_dataloader'):
+        read_detector_boxes(Config(content), tmp_path / 'boxes.json')
+
+
 def test_boxes_of_the_classes_of_a_detector(tmp_path):
     """In their order, and without those that its training leaves out."""
     path = tmp_path / 'boxes.json'

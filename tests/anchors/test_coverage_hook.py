@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmdet.registry import DATASETS, HOOKS, MODELS
 from mmengine.config import Config
+from mmengine.runner import Runner
 from torch import nn
 
 from mmdet_metaanchor import AnchorCoverageHook
@@ -171,6 +172,17 @@ def test_which_boxes_would_have_more_priors(log, assigner, number):
     assert text.count('few positive priors') == (number > 0)
 
 
+def test_boxes_that_no_prior_touches_have_none_to_give(log):
+    """Squares of 16 px around (128 i, 128 j), of 32 px around (256 i, 256 j).
+
+    The first row ends at y = 16, the next begins at 120. The boxes are between
+    y = 24 and 56.
+    """
+    ((_, text),) = log(head(strides=[128, 256], scales=[1 / 8]))
+    assert 'reaches (best IoU below 0.4): 4, 100.0%\n' in text
+    assert 'few positive priors' not in text
+
+
 def test_few_are_named(log):
     ((_, text),) = log(head(), shown=1)
     assert text.count('.jpg: ') == 1 and '    and 1 more\n' in text
@@ -270,6 +282,34 @@ def test_boxes_through_wrappers(root, wrapper, times):
     assert boxes.areas[:4].tolist() == [256, 128, 150, 200]
     assert boxes.labels.tolist() == [0, 0, 1, 1] * times
     assert boxes.classes == ['cat', 'dog']
+
+
+def test_data_sets_side_by_side_may_differ_in_colour(root):
+    """MMDetection then keeps what each says."""
+    parts = [data_set(root), data_set(root)]
+    parts[1]._metainfo['palette'] = [(0, 0, 0)] * 2
+    both = DATASETS.build(dict(type='ConcatDataset', datasets=parts))
+    assert isinstance(both.metainfo, list)
+    boxes = read_training_boxes(both, [], 100)
+    assert boxes.classes == ['cat', 'dog']
+    assert len(boxes.boxes) == 8
+
+
+def test_some_batches_of_an_epoch_are_resized_too(root):
+    """What MMEngine makes of ``num_batch_per_epoch=1`` with batches of 1."""
+    loader = Runner.build_dataloader(
+        dict(
+            dataset=data_set(root),
+            batch_size=1,
+            num_batch_per_epoch=1,
+            sampler=dict(type='DefaultSampler'),
+        )
+    )
+    boxes = read_training_boxes(loader.dataset, [], 100)
+    expected = [
+        [2 * x, 2 * y, 2 * (x + w), 2 * (y + h)] for x, y, w, h in BOXES[:2]
+    ]
+    assert boxes.boxes.tolist() == expected
 
 
 DRAWN = dict(type='RandomResize', scale=[(64, 48), (640, 480)])

@@ -14,6 +14,7 @@ from mmdet_metaanchor.anchors.anchors_file import (
     read_anchors,
     write_anchors,
 )
+from mmdet_metaanchor.anchors.customize import find_head, read_generator
 
 STRIDES = [8, 16, 32]
 SQUARES = [[(32, 32)], [(64, 64)], [(128, 128)]]
@@ -48,6 +49,25 @@ def test_every_form_of_equal_anchors_predicts_the_same(build_head, feats):
         for level in range(3):
             assert torch.equal(scores[level], outs[0][0][level])
             assert torch.equal(deltas[level], outs[0][1][level])
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'digits/meta-retinanet_r18-w32_digits.py',
+        'meta_ssd/meta-ssd_r18-w32_digits.py',
+        'meta_yolov3/meta-yolov3_r18-w32_digits.py',
+        'meta_faster_rcnn/meta-faster-rcnn_r18-w32_digits.py',
+    ],
+)
+def test_anchors_of_a_config_are_those_of_its_head(load_config, name):
+    """In the same units, with a standard box for each level where it has."""
+    cfg = load_config(name)
+    head = find_head(MODELS.build(cfg.model)).prior_generator
+    read = read_generator(cfg)
+    assert torch.equal(read.standard_boxes, head.standard_boxes)
+    for one, other in zip(read.codes(), head.codes(), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_evaluation_uses_them_from_then_on(build_head, feats, data_samples):

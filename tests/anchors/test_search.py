@@ -386,6 +386,15 @@ class TestTrainingAnchors:
     def test_it_keeps_a_better_start(self, find):
         assert find(25.0, 20.0, [30.0]) == ([25, 30], (25, 30), None)
 
+    def test_a_place_that_cannot_be_written_is_refused_at_once(
+        self, find, searched, tmp_path
+    ):
+        tmp_path.rmdir()
+        tmp_path.write_text('a file')
+        with pytest.raises(FileExistsError):
+            find(10.0, 20.0, [30.0])
+        assert not searched
+
     def test_begun_from_nothing_it_ends_with_them(self, find):
         found = find(10.0, 20.0, [5.0, 15.0], from_nothing=True)
         assert found == ([20], (0, 20), None)

@@ -194,8 +194,13 @@ def test_a_split_is_drawn_by_its_seed(tmp_path):
     assert held[0] == held[1] != held[2]
 
 
-def test_val_is_a_folder(tmp_path):
-    for name in ('train/a.png', 'val/a.png'):
+# A folder of a year is no share, and a separator may be that of Windows.
+@pytest.mark.parametrize(
+    ('folder', 'val'),
+    [('val', 'val'), ('2012', '2012'), ('sub/val', 'sub\\val')],
+)
+def test_val_is_a_folder(tmp_path, folder, val):
+    for name in ('train/a.png', f'{folder}/a.png'):
         path = tmp_path / 'images' / name
         path.parent.mkdir(parents=True)
         Image.new('RGB', (8, 8)).save(path)
@@ -204,9 +209,10 @@ def test_val_is_a_folder(tmp_path):
         label.write_text('0 0.5 0.5 0.5 0.5')
     images = ImageFolder(tmp_path / 'images')
     found = read_yolo(tmp_path / 'labels', images, ['c'])
-    write_coco(found, images, tmp_path, ['c'], 'val')
+    write_coco(found, images, tmp_path, ['c'], val)
     # 8 px of which half, around the middle.
-    assert read(tmp_path / 'val.json')[0] == [('val/a.png', 'c', 2, 2, 4, 4)]
+    expected = [(f'{folder}/a.png', 'c', 2, 2, 4, 4)]
+    assert read(tmp_path / 'val.json')[0] == expected
     assert read(tmp_path / 'train.json')[1] == ['train/a.png']
 
 

@@ -32,7 +32,7 @@ from mmdet_metaanchor.export.anchor_network import AnchorNetwork
 from mmdet_metaanchor.export.onnx_export import (
     batch_of,
     largest_differences,
-    open_session,
+    open_onnx,
 )
 
 for package in ('onnx', 'onnxruntime'):
@@ -52,7 +52,7 @@ def exported(tiny_data, tmp_path_factory):
         model = build(read_config(name, tiny_data))
         path = folder / f'{Path(name).name}.onnx'
         told = export_onnx(model, path, anchors_as_input=True)
-        return Exported(model, path, told, open_session(path))
+        return Exported(model, path, told, open_onnx(path))
 
     return exported
 

@@ -33,7 +33,7 @@ from mmdet_metaanchor.export import onnx_export
 from mmdet_metaanchor.export.onnx_export import (
     batch_of,
     largest_differences,
-    open_session,
+    open_onnx,
 )
 from mmdet_metaanchor.export.onnx_network import DetectorNetwork
 
@@ -125,7 +125,7 @@ def test_onnxruntime_gives_what_pytorch_gives(exported, anchors, decode):
 def test_raw_outputs_are_those_of_the_head(exported):
     model, out, _ = exported('AnchorGenerator', False)
     image = pixels(64, 96, 3)
-    session = open_session(out)
+    session = open_onnx(out)
     outputs = session.run(None, {'images': batch_of(image)})
     inputs = torch.from_numpy(image.transpose(2, 0, 1))
     data = model.data_preprocessor(dict(inputs=[inputs], data_samples=None))
@@ -148,7 +148,7 @@ def test_every_detection_is_a_decoded_box(exported, anchors):
     model, out, _ = exported(anchors, True)
     image = pixels(100, 70, 3)
     found = model.test_step(data_of(image))[0].pred_instances.numpy()
-    boxes, scores = open_session(out).run(None, {'images': batch_of(image)})
+    boxes, scores = open_onnx(out).run(None, {'images': batch_of(image)})
     # Padded to 128x96 px: 16x12 + 8x6 + 4x3 + 2x2 + 1x1 cells.
     assert boxes.shape == (1, 257 * model.bbox_head.num_base_priors, 4)
     assert boxes.min() == 0
@@ -214,7 +214,7 @@ def test_other_heads(tiny_data, tmp_path, monkeypatch, name, decode):
     )
     found = stock.test_step(data)[0].pred_instances.numpy()
     assert len(found.bboxes) > 20
-    boxes, scores = open_session(out).run(None, {'images': batch_of(image)})
+    boxes, scores = open_onnx(out).run(None, {'images': batch_of(image)})
     for box, score, label in zip(
         found.bboxes, found.scores, found.labels, strict=True
     ):
@@ -277,7 +277,7 @@ def test_tool_writes_and_tells(site):
         'output scores (batch, priors, classes)',
     ]
     assert 'largest difference from PyTorch' in difference
-    assert open_session('old.onnx').get_inputs()[0].name == 'images'
+    assert open_onnx('old.onnx').get_inputs()[0].name == 'images'
 
 
 @pytest.mark.parametrize(

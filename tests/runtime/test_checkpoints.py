@@ -4,16 +4,20 @@ from urllib.error import HTTPError
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
+from mmengine.optim import OneCycleLR
 from mmengine.runner.checkpoint import CheckpointLoader
+from torch.nn import DataParallel
 from torch.serialization import get_safe_globals, safe_globals
 
 from mmdet_metaanchor import customize_anchors
 from mmdet_metaanchor.runtime.checkpoints import (
     load_detector,
     load_strictly,
-    names_of_log,
+    names_of_mmengine,
+    read_checkpoint,
 )
 from mmdet_metaanchor.runtime.runner import build_runner
 
@@ -31,7 +35,7 @@ def test_checkpoints_of_mmengine_load_with_weights_only(tmp_path, core):
     data = file.read_bytes().replace(b'numpy._core', b'numpy.core')
     assert b'numpy.core.multiarray' in data
     file.write_bytes(data.replace(b'numpy.core', core))
-    with safe_globals(names_of_log()):
+    with safe_globals(names_of_mmengine()):
         loaded = torch.load(file, weights_only=True)['message_hub']
     values, counts = loaded['log_scalars']['train/loss'].data
     assert (values.tolist(), counts.tolist()) == ([1.5], [2])
@@ -48,7 +52,7 @@ def test_names_are_allowed_while_mmengine_loads_and_no_longer(tmp_path):
         assert loaded['log_scalars']['train/loss'].current() == 1.5
         with pytest.raises(UnpicklingError, match='HistoryBuffer|getattr'):
             torch.load(file, weights_only=True)
-    assert not set(names_of_log()) & set(get_safe_globals())
+    assert not set(names_of_mmengine()) & set(get_safe_globals())
 
 
 def test_other_classes_stay_closed(tmp_path):
@@ -59,10 +63,36 @@ def test_other_classes_stay_closed(tmp_path):
     file = tmp_path / 'checkpoint.pth'
     torch.save(dict(evil=Evil()), file)
     with (
-        safe_globals(names_of_log()),
+        safe_globals(names_of_mmengine()),
         pytest.raises(UnpicklingError, match='Tensor'),
     ):
         torch.load(file, weights_only=True)
+
+
+@pytest.mark.parametrize('anneal', ['cos', 'linear'])
+def test_one_cycle_and_nested_metainfo(tmp_path, anneal):
+    """MMEngine's OneCycleLR keeps a function in its state."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    schedule = OneCycleLR(
+        optimizer, eta_max=1.0, total_steps=9, anneal_strategy=anneal
+    )
+    meta = Config(dict(metainfo=dict(source=dict(year=2012)))).metainfo
+    file = str(tmp_path / 'checkpoint.pth')
+    content = dict(
+        state_dict={}, param_schedulers=[schedule.state_dict()], meta=meta
+    )
+    torch.save(content, file)
+    read = read_checkpoint(file)
+    assert read['meta'] == dict(source=dict(year=2012))
+    (state,) = read['param_schedulers']
+    assert state['anneal_func'](0.0, 1.0, 0.5) == 0.5
+
+
+def test_what_is_refused_is_named(tmp_path):
+    file = tmp_path / 'checkpoint.pth'
+    torch.save(dict(state_dict={}, path=tmp_path), file)
+    with pytest.raises(ValueError, match=r'numbers \(pathlib\.PosixPath\)'):
+        read_checkpoint(str(file))
 
 
 class WeightsInTests(Hook):
@@ -110,6 +140,19 @@ def test_config_loads_nothing_over_a_tested_checkpoint(
     assert 'coco/bbox_mAP' in runner.test()
 
 
+def test_augmented_test_in_several_processes(tiny, checkpoint):
+    """There a model wrapper is around the one that merges predictions."""
+    tiny.model = dict(type='DetTTAModel', module=tiny.model)
+    runner = build_runner(tiny)
+    runner.model = DataParallel(runner.model)
+    load_strictly(runner, checkpoint)
+    expected = torch.load(checkpoint, weights_only=False)['state_dict']
+    for key, value in runner.model.module.module.state_dict().items():
+        torch.testing.assert_close(
+            value, expected[key], rtol=0, atol=0, equal_nan=True
+        )
+
+
 @pytest.fixture
 def download(monkeypatch, checkpoint):
     """Stands in for the network, which has one checkpoint."""
@@ -145,10 +188,15 @@ def test_detector_of_a_url(tiny, checkpoint, download):
             dict(dataset_meta=dict(CLASSES=('one',))),
             dict(classes=('one',)),
         ),
-        (dict(dataset_meta=dict()), dict(classes=('odd', 'even'))),
-        ({}, dict(classes=('odd', 'even'))),
+        # Of data sets side by side that differ in something else.
+        (
+            dict(dataset_meta=[dict(classes=('one',)), dict(classes=('a',))]),
+            dict(classes=('one',)),
+        ),
+        (dict(dataset_meta=dict()), dict(classes=['odd', 'even'])),
+        ({}, dict(classes=['odd', 'even'])),
     ],
-    ids=['MMDetection 2', 'MMDetection 3.0', 'of nothing', 'none'],
+    ids=['MMDetection 2', 'MMDetection 3.0', 'several', 'of nothing', 'none'],
 )
 def test_classes_of_other_checkpoints(
     tiny, checkpoint, tmp_path, meta, expected
@@ -156,7 +204,11 @@ def test_classes_of_other_checkpoints(
     """Where they name none, those of the config."""
     content = dict(torch.load(checkpoint), meta=meta)
     torch.save(content, tmp_path / 'other.pth')
-    tiny.test_dataloader.dataset.metainfo = dict(classes=('odd', 'even'))
+    (tmp_path / 'classes.txt').write_text('odd\neven\n')
+    named = dict(classes=str(tmp_path / 'classes.txt'))
+    dataset = dict(tiny.test_dataloader.dataset, metainfo=named)
+    wrapped = dict(type='RepeatDataset', times=1, dataset=dataset)
+    tiny.test_dataloader.dataset = wrapped
     _, found = load_detector(tiny, str(tmp_path / 'other.pth'))
     assert found == dict(dataset_meta=expected)
 

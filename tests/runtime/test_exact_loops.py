@@ -3,12 +3,15 @@
 import copy
 import pickle
 import random
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from mmengine.dataset import InfiniteSampler
+from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmdet_metaanchor.runtime.exact_loops import (
@@ -106,6 +109,53 @@ def test_iterations_too(training):
     whole, folder = train(cfg, 'whole')
     resumed, _ = train(cfg, 'resumed', checkpoint=folder / 'iter_1.pth')
     assert_equal(whole, resumed)
+
+
+class Images100:
+    def __len__(self):
+        return 100
+
+
+@pytest.mark.skipif(
+    not hasattr(InfiniteSampler, 'skip'), reason='MMEngine has no skip'
+)
+def test_images_that_were_trained_are_not_read_again():
+    """What comes after 30 images is what comes when 30 are skipped."""
+    one, other = (
+        SeededSampler(Images100(), dict(type='InfiniteSampler'), seed=3)
+        for _ in range(2)
+    )
+    whole = [(int(d), d.numbers) for d in islice(one, 40)]
+    other.skip(30)
+    assert [(int(d), d.numbers) for d in islice(other, 10)] == whole[30:]
+
+
+def test_a_sampler_that_cannot_skip():
+    order = SeededSampler(Images100(), dict(type='DefaultSampler'), seed=3)
+    assert not hasattr(order, 'skip')
+
+
+class Steps(Hook):
+    """Keeps what hooks are told of the place in the epoch."""
+
+    def __init__(self):
+        self.kept = []
+
+    def after_train_iter(self, runner, batch_idx, **kwargs):
+        self.kept.append((runner.epoch, batch_idx))
+
+
+def test_steps_are_counted_from_the_beginning_of_the_epoch(training):
+    """iter_1 is the middle of an epoch of 2 batches."""
+    cfg = training('retinanet')
+    _, folder = train(cfg, 'whole')
+    go_on(cfg, str(folder / 'iter_1.pth'))
+    survive_interruptions(cfg)
+    runner = Runner.from_cfg(cfg)
+    steps = Steps()
+    runner.register_hook(steps)
+    runner.train()
+    assert steps.kept[:2] == [(0, 1), (1, 0)]
 
 
 def test_mmengine_alone_ends_elsewhere(training):

@@ -218,11 +218,26 @@ def test_killed_and_resumed_is_uninterrupted(site, trained):
 @pytest.mark.parametrize(
     ('own', 'options', 'saved', 'resume', 'load_from'),
     [
-        (False, [], True, False, 'pretrained.pth'),
-        (True, [], True, True, 'pretrained.pth'),
-        (False, ['--resume'], False, False, 'pretrained.pth'),
-        (False, ['--resume'], True, True, 'epoch_1.pth'),
-        (False, ['--resume', 'epoch_1.pth'], True, True, 'epoch_1.pth'),
+        ((False, 'pretrained.pth'), [], True, False, 'pretrained.pth'),
+        ((True, 'epoch_1.pth'), [], True, True, 'epoch_1.pth'),
+        # MMEngine would look for it after the seed is drawn.
+        ((True, None), [], True, True, 'epoch_1.pth'),
+        ((True, None), [], False, True, None),
+        (
+            (False, 'pretrained.pth'),
+            ['--resume'],
+            False,
+            False,
+            'pretrained.pth',
+        ),
+        ((False, 'pretrained.pth'), ['--resume'], True, True, 'epoch_1.pth'),
+        (
+            (False, 'pretrained.pth'),
+            ['--resume', 'epoch_1.pth'],
+            True,
+            True,
+            'epoch_1.pth',
+        ),
     ],
 )
 def test_resume_of_a_config_that_loads_a_checkpoint(
@@ -231,8 +246,8 @@ def test_resume_of_a_config_that_loads_a_checkpoint(
     """With a stand-in for the runner."""
     monkeypatch.chdir(tmp_path)
     Path('config.py').write_text(
-        f"load_from = 'pretrained.pth'\nresume = {own}\n"
-        "train_cfg = dict(max_epochs=2)\nwork_dir = '.'\n"
+        'resume, load_from = {}, {!r}\n'.format(*own)
+        + "train_cfg = dict(max_epochs=2)\nwork_dir = '.'\n"
         "optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))\n"
     )
     if saved:
@@ -248,7 +263,8 @@ def test_resume_of_a_config_that_loads_a_checkpoint(
     monkeypatch.setattr(sys, 'argv', ['train.py', 'config.py', *options])
     runpy.run_path(str(ROOT / 'tools' / 'train.py'), run_name='__main__')
     (cfg,) = build_runner.call_args.args
-    assert (cfg.resume, cfg.load_from) == (resume, load_from)
+    found = cfg.load_from and Path(cfg.load_from).name
+    assert (cfg.resume, found) == (resume, load_from)
     # The seed that the training was begun with.
     assert ('randomness' in cfg) == (load_from == 'epoch_1.pth')
 

@@ -40,8 +40,8 @@ def write_coco(
             Where the system has no links, images are copied.
         classes (Sequence[str], optional): Names of the classes, in the order
             of the labels. Those that are found, by name, where not given.
-        val (str): The images of val: a share of all, drawn by ``seed``; a
-            text file that lists them; or a folder in that of the images.
+        val (str): The images of val: a folder in that of the images; a share
+            of all, drawn by ``seed``; or a text file that lists them.
         seed (int): See above.
 
     Returns:
@@ -105,6 +105,9 @@ def _held_out(
     names: Sequence[str], images: ImageFolder, val: str, seed: int
 ) -> set[str]:
     """The images of val."""
+    folder = val.replace('\\', '/').strip('/') + '/'
+    if held := {name for name in names if name.startswith(folder)}:
+        return held
     try:
         share = float(val)
     except ValueError:
@@ -118,14 +121,10 @@ def _held_out(
         lines = Path(val).read_text(encoding='utf-8-sig').splitlines()
         listed = [line.strip() for line in lines if line.strip()]
         return {images.find(name) for name in listed}
-    folder = f'{val.strip("/")}/'
-    held = {name for name in names if name.startswith(folder)}
-    if not held:
-        raise ValueError(
-            'val must be a share such as 0.2, a text file that lists images, '
-            f'or a folder with some in {images.folder}, got {val}'
-        )
-    return held
+    raise ValueError(
+        'val must be a share such as 0.2, a text file that lists images, or '
+        f'a folder with some in {images.folder}, got {val}'
+    )
 
 
 def _link_images(images: ImageFolder, link: Path) -> None:
