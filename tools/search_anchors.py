@@ -8,6 +8,7 @@ from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 
 from mmdet_metaanchor.anchors.anchors_file import parse_anchors
+from mmdet_metaanchor.anchors.candidates import paper_candidates
 from mmdet_metaanchor.anchors.customize import (
     build_anchors,
     customize_anchors,
@@ -15,7 +16,7 @@ from mmdet_metaanchor.anchors.customize import (
     list_shapes,
 )
 from mmdet_metaanchor.anchors.detections import take_apart
-from mmdet_metaanchor.anchors.search import paper_candidates, search_anchors
+from mmdet_metaanchor.anchors.search import search_anchors
 from mmdet_metaanchor.datasets.coco import read_images
 from mmdet_metaanchor.runtime.checkpoints import load_detector
 from mmdet_metaanchor.runtime.command_line import one_line_errors

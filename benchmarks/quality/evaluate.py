@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmdet_metaanchor.anchors.boxes import read_detector_boxes
+from mmdet_metaanchor.anchors.candidates import paper_candidates
 from mmdet_metaanchor.anchors.clusters import cluster_anchors
 from mmdet_metaanchor.anchors.customize import (
     Anchors,
@@ -21,10 +22,7 @@ from mmdet_metaanchor.anchors.customize import (
     list_shapes,
     restored_anchors,
 )
-from mmdet_metaanchor.anchors.search import (
-    paper_candidates,
-    search_anchors,
-)
+from mmdet_metaanchor.anchors.search import search_anchors
 from mmdet_metaanchor.datasets.coco import read_images
 from mmdet_metaanchor.runtime.checkpoints import load_strictly
 from mmdet_metaanchor.runtime.files import write_json

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import torch
 
+from ..anchors.candidates import grid_of_smallest
 from ..anchors.customize import list_shapes
 from ..anchors.detections import AnchorSet
-from ..anchors.search import grid_of_smallest
 from ..method.prior_generator import MetaAnchorGenerator
 
 ALL = 'all'

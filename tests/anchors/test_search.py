@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from mmdet_metaanchor import customize_anchors, read_anchors
 from mmdet_metaanchor.anchors import scorer
 from mmdet_metaanchor.anchors import search as search_module
+from mmdet_metaanchor.anchors.candidates import paper_candidates
 from mmdet_metaanchor.anchors.customize import find_head
 from mmdet_metaanchor.anchors.detections import collect_detections, unite
 from mmdet_metaanchor.anchors.scorer import Scorer
@@ -24,7 +25,6 @@ from mmdet_metaanchor.anchors.search import (
     Log,
     Step,
     greedy_search,
-    paper_candidates,
 )
 
 STRIDES = (8, 16, 32, 64, 128)
