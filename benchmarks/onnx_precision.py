@@ -35,7 +35,7 @@ from benchmarks.speed.timing import alternate, median_ratio
 from mmdet_metaanchor import MetaHeadMixin
 from mmdet_metaanchor.anchors.customize import list_shapes
 from mmdet_metaanchor.datasets.coco import read_images
-from mmdet_metaanchor.export.onnx_export import open_session
+from mmdet_metaanchor.export.onnx_export import open_onnx
 from mmdet_metaanchor.runtime.checkpoints import load_detector
 from mmdet_metaanchor.runtime.command_line import one_line_errors, quiet
 from mmdet_metaanchor.runtime.files import write_json
@@ -46,7 +46,7 @@ Detect = Callable[[torch.Tensor], tuple[np.ndarray, np.ndarray]]
 
 def detector_of(path: Path, anchors: dict[str, np.ndarray]) -> Detect:
     """What detects with an ONNX file, on PyTorch's number of threads."""
-    session = open_session(path)
+    session = open_onnx(path)
     names = {value.name for value in session.get_inputs()}
     fixed = {name: anchors[name] for name in names - {'images'}}
 

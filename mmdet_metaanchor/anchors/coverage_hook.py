@@ -45,7 +45,8 @@ class AnchorCoverageHook(Hook):
     - the levels whose anchors are the best ones of no box;
     - the boxes that no anchor reaches, worst first: their best IoU is below
       0.4, at which RetinaNet makes priors background. All that such a box
-      trains is its one best prior, where the assigner forces that. Anchors
+      trains is its one best prior, where the assigner forces that and a
+      prior touches the box. Anchors
       are a stride s apart, so one of the very shape of a box may be s / 2
       away. Where a side h of the box is below s, their IoU is then less than
       (h - s / 2) / (h + s / 2) < 1 / 3: larger images help more. Those

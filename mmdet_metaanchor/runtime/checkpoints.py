@@ -4,9 +4,7 @@ import copy
 import re
 from collections.abc import Callable, Iterator
 from contextlib import (
-    AbstractContextManager,
     contextmanager,
-    nullcontext,
 )
 from functools import partial, wraps
 from pathlib import Path
@@ -15,13 +13,10 @@ from textwrap import shorten
 from urllib.error import URLError
 from zipfile import is_zipfile
 
-import numpy as np
 import torch
 from mmdet.registry import MODELS
-from mmengine.config import Config, ConfigDict
-from mmengine.logging import HistoryBuffer
+from mmengine.config import Config
 from mmengine.model import is_model_wrapper
-from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import (
     CheckpointLoader,
@@ -33,6 +28,7 @@ from mmengine.utils import digit_version
 from torch import nn
 from torch.hub import load_state_dict_from_url
 
+from .allowed_names import names_allowed
 from .config_types import read_metainfo
 
 # Letters of what PyTorch says of a checkpoint: it lists every parameter.
@@ -65,53 +61,6 @@ def _with_names_of_mmengine(load: Callable) -> Callable:
             return load(*args, **kwargs)
 
     return load_with_names
-
-
-def names_allowed() -> AbstractContextManager:
-    """Allow what MMEngine's checkpoints name, where PyTorch asks."""
-    if digit_version(torch.__version__) < digit_version('2.6'):
-        return nullcontext()
-    return torch.serialization.safe_globals(names_of_mmengine())
-
-
-def names_of_mmengine() -> list[tuple]:
-    """What MMEngine's checkpoints name, for PyTorch's list.
-
-    Those of its training log, of ``OneCycleLR``, which keeps a function, and
-    of a ``metainfo`` with a dict in it.
-    """
-    arrays = (getattr(np, '_core', None) or np.core).multiarray
-    dtypes = (type(np.dtype(name)) for name in ('f4', 'f8', 'i4', 'i8'))
-    # All with their names: MMEngine since 0.10.8 lists bare classes for each
-    # load, and takes them off the list again after it.
-    return [
-        # In its place, as the plain one would open every other class.
-        (_kept_function, 'builtins.getattr'),
-        *(
-            (owner, f'{owner.__module__}.{owner.__name__}')
-            for owner in (
-                HistoryBuffer,
-                OneCycleParamScheduler,
-                ConfigDict,
-                np.ndarray,
-                np.dtype,
-                *dtypes,
-            )
-        ),
-        # NumPy 1 and 2 write different names.
-        *(
-            (getattr(arrays, name), f'numpy.{core}.multiarray.{name}')
-            for core in ('core', '_core')
-            for name in ('_reconstruct', 'scalar')
-        ),
-    ]
-
-
-def _kept_function(owner: type, name: str) -> Callable:
-    """A function of the two classes whose pickles hold some by name."""
-    if owner not in (HistoryBuffer, OneCycleParamScheduler):
-        raise UnpicklingError(f'{owner}.{name} has no place in a checkpoint')
-    return getattr(owner, name)
 
 
 def last_checkpoint(folder: Path) -> Path:

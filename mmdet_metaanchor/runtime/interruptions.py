@@ -40,7 +40,8 @@ def go_on(cfg: Config, name: str) -> None:
     Args:
         cfg (Config): Config of a training, changed in place.
         name (str): The checkpoint, or 'auto' for the last whole one of the
-            work dir; if there is none, the training begins.
+            work dir; if there is none, that which the config resumes, and
+            else the training begins.
 
     Raises:
         FileNotFoundError: It does not exist.
@@ -48,17 +49,20 @@ def go_on(cfg: Config, name: str) -> None:
     """
     if name == 'auto':
         path = last_checkpoint(Path(cfg.work_dir))
-        if not path.is_file():
+        if path.is_file():
+            name = str(path)
+        elif cfg.get('resume') and cfg.get('load_from'):
+            name = cfg.load_from
+        else:
             print(f'{cfg.work_dir} holds no checkpoint: the training begins')
             return
-        name = str(path)
         print(f'The training goes on from {name}')
     content = read_checkpoint(name)
     if 'optimizer' not in content or 'iter' not in content.get('meta', {}):
         raise ValueError(
             f'{name} has weights, but no state of a training to go on from; '
-            'to begin with these weights, give --cfg-options load_from='
-            f'{name} in the place of --resume'
+            f'to begin with these weights, set load_from={name} in the config '
+            'or by --cfg-options, and do not resume'
         )
     cfg.resume, cfg.load_from = True, name
     seed = content['meta'].get('seed')

@@ -13,10 +13,10 @@ from torch.nn import DataParallel
 from torch.serialization import get_safe_globals, safe_globals
 
 from mmdet_metaanchor import customize_anchors
+from mmdet_metaanchor.runtime.allowed_names import names_of_mmengine
 from mmdet_metaanchor.runtime.checkpoints import (
     load_detector,
     load_strictly,
-    names_of_mmengine,
     read_checkpoint,
 )
 from mmdet_metaanchor.runtime.runner import build_runner

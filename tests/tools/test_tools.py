@@ -223,6 +223,8 @@ def test_killed_and_resumed_is_uninterrupted(site, trained):
         # MMEngine would look for it after the seed is drawn.
         ((True, None), [], True, True, 'epoch_1.pth'),
         ((True, None), [], False, True, None),
+        ((True, 'other.pth'), ['--resume'], False, True, 'other.pth'),
+        ((True, 'other.pth'), ['--resume'], True, True, 'epoch_1.pth'),
         (
             (False, 'pretrained.pth'),
             ['--resume'],
@@ -250,8 +252,9 @@ def test_resume_of_a_config_that_loads_a_checkpoint(
         + "train_cfg = dict(max_epochs=2)\nwork_dir = '.'\n"
         "optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))\n"
     )
+    content = dict(state_dict={}, optimizer={}, meta=dict(iter=1, seed=7))
+    torch.save(content, 'other.pth')
     if saved:
-        content = dict(state_dict={}, optimizer={}, meta=dict(iter=1, seed=7))
         torch.save(content, 'epoch_1.pth')
     build_runner = Mock()
     monkeypatch.setattr(
@@ -266,7 +269,8 @@ def test_resume_of_a_config_that_loads_a_checkpoint(
     found = cfg.load_from and Path(cfg.load_from).name
     assert (cfg.resume, found) == (resume, load_from)
     # The seed that the training was begun with.
-    assert ('randomness' in cfg) == (load_from == 'epoch_1.pth')
+    gone_on = load_from in ('epoch_1.pth', 'other.pth')
+    assert ('randomness' in cfg) == gone_on
 
 
 def test_two_processes_hold_equal_parameters(site):
