@@ -106,11 +106,16 @@ for _name in epochs:
 variants['plates-ga-unmended'] = _variant(
     'plates', 'ga', dict(type='UnmaskedGARetinaHead'), guided
 )
-# Whether the precision matters, and whether the lead on steel lasts.
+# Whether the precision matters, and whether the lead on steel lasts, or is
+# one of the learning rate.
+slow = dict(
+    half, optim_wrapper=dict(half['optim_wrapper'], optimizer=dict(lr=0.0005))
+)
 for _kind in ('stock', 'meta'):
     _head = dict(forms[_kind], anchor_generator=grids['3x3'])
     variants[f'plates-{_kind}-single'] = _variant('plates', _kind, _head, {})
     variants[f'neu-{_kind}-16'] = _variant('neu', _kind, _head, length=16)
+    variants[f'neu-{_kind}-slow'] = _variant('neu', _kind, _head, slow)
 # Ranks of W2; that of -meta- is 8.
 ranks = {'4': 4, '16': 16, 'full': None}
 for _name in ('neu', 'plates'):
@@ -269,11 +274,15 @@ tables = dict(
         check=['MetaAnchor', 'single precision'],
     ),
     steel=dict(
-        title='Steel by the length of the training, mAP',
+        title='Steel by the length and the rate of the training, mAP',
         columns=['stock RetinaNet', 'MetaAnchor'],
         rows=[
-            [f'{length} epochs', f'neu-stock-{name}', f'neu-meta-{name}']
-            for length, name in ((8, '3x3'), (16, '16'))
+            [row, f'neu-stock-{name}', f'neu-meta-{name}']
+            for row, name in (
+                ('8 epochs', '3x3'),
+                ('16 epochs', '16'),
+                ('8 epochs, half the learning rate', 'slow'),
+            )
         ],
         versus='column',
         check=['8 epochs', 'MetaAnchor'],
