@@ -57,12 +57,9 @@ def main() -> None:
                 )
             cfg.auto_scale_lr.enable = True
         survive_interruptions(cfg)
-        resume = args.resume
-        if resume is None and cfg.get('resume'):
-            # MMEngine resumes by itself, too late for the seed.
-            resume = cfg.get('load_from') or 'auto'
-        if resume is not None:
-            go_on(cfg, resume)
+        # By itself, MMEngine resumes too late for the seed.
+        if args.resume is not None or cfg.get('resume'):
+            go_on(cfg, args.resume)
     with full_disk_in_one_line():
         runner = build_runner(cfg)
         with one_line_errors():

@@ -161,6 +161,7 @@ variants = dict(
         },
     },
 )
+sizes = ('mAP', 'mAP_s', 'mAP_m')  # of all, small and medium objects
 tables = dict.fromkeys(_base_.tables) | dict(
     tries=dict(
         title='Licence plates, a part of the training images held back',
@@ -204,7 +205,7 @@ tables = dict.fromkeys(_base_.tables) | dict(
         columns=[
             f'{side}, {metric}'
             for side in ('stock', 'MetaAnchor')
-            for metric in ('mAP', 'mAP_s', 'mAP_m')
+            for metric in sizes
         ],
         rows=[
             [
@@ -212,7 +213,7 @@ tables = dict.fromkeys(_base_.tables) | dict(
                 *(
                     [name, 'part', 'trained', metric] if name else None
                     for name in pair
-                    for metric in ('mAP', 'mAP_s', 'mAP_m')
+                    for metric in sizes
                 ),
             ]
             for label, *pair in (

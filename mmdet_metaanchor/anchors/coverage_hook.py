@@ -3,17 +3,18 @@
 import logging
 from collections.abc import Iterator
 
+import numpy as np
 from mmdet.models.task_modules.assigners import MaxIoUAssigner
 from mmdet.models.task_modules.prior_generators import AnchorGenerator
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
 from ..runtime.arguments import known_arguments
 from ..runtime.config_types import unwrapped
+from ..runtime.runner import model_of
 from .boxes import Boxes
 from .cover import MAX_SIDE_RATIO, THRESHOLDS, Cover, cover, summarise_cover
 from .cover import unreached as list_unreached
@@ -46,12 +47,11 @@ class AnchorCoverageHook(Hook):
     - the boxes that no anchor reaches, worst first: their best IoU is below
       0.4, at which RetinaNet makes priors background. All that such a box
       trains is its one best prior, where the assigner forces that and a
-      prior touches the box. Anchors
-      are a stride s apart, so one of the very shape of a box may be s / 2
-      away. Where a side h of the box is below s, their IoU is then less than
-      (h - s / 2) / (h + s / 2) < 1 / 3: larger images help more. Those
-      that :class:`.ScaleCompensationAssigner` would give more priors are
-      counted, where the assigner is MaxIoUAssigner.
+      prior touches the box. Anchors are a stride s apart, so one of the very
+      shape of a box may be s / 2 away. Where a side h of the box is below s,
+      their IoU is then less than (h - s / 2) / (h + s / 2) < 1 / 3: larger
+      images help more. Those that :class:`.ScaleCompensationAssigner` would
+      give more priors are counted, where the assigner is MaxIoUAssigner.
 
     Coverage is low, and the log is a warning that names
     ``tools/cluster_anchors.py``, if the best possible recall or the share of
@@ -75,9 +75,7 @@ class AnchorCoverageHook(Hook):
         Args:
             runner (Runner): The runner of the training.
         """
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
+        model = model_of(runner)
         head = find_anchor_head(model)
         if head is None:
             runner.logger.info(
@@ -129,13 +127,14 @@ def describe(
         f'{min(THRESHOLDS)}): {len(lost)}, {1 - reached:.1%}',
     ]
     stride = min(stride[0] for stride in head.prior_generator.strides)
-    tiny = (found.iou < min(THRESHOLDS)) & (boxes.sizes < stride).any(1)
+    low = found.iou < min(THRESHOLDS)
+    tiny = low & (boxes.sizes < stride).any(1)
     if tiny.any():
         lines.append(
             f'    {tiny.sum()} of them have a side below the smallest stride, '
             f'{stride:g} px: larger images reach these, other anchors few'
         )
-    if compensable := _compensable(found, head):
+    if compensable := _compensable(found.iou[low], head):
         lines.append(
             f'    {compensable} of them have few positive priors; '
             'ScaleCompensationAssigner in train_cfg gives them more'
@@ -167,13 +166,12 @@ def _share_of_positive(found: Cover, head: nn.Module) -> tuple[bool, str]:
     return key is not None, line
 
 
-def _compensable(found: Cover, head: nn.Module) -> int:
-    """How many unreached boxes ScaleCompensationAssigner would help."""
+def _compensable(ious: np.ndarray, head: nn.Module) -> int:
+    """How many of some unreached boxes ScaleCompensationAssigner helps."""
     assigner = innermost(getattr(head, 'assigner', None))
     if type(assigner) is not MaxIoUAssigner:
         return 0
-    low = (0 < found.iou) & (found.iou < min(THRESHOLDS))
-    return int((low & (found.iou >= assigner.min_pos_iou)).sum())
+    return int(((ious > 0) & (ious >= assigner.min_pos_iou)).sum())
 
 
 def _levels(found: Cover, generator: AnchorGenerator) -> Iterator[str]:

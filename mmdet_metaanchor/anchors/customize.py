@@ -9,6 +9,7 @@ from mmdet.models.task_modules.prior_generators import AnchorGenerator
 from mmdet.registry import MODELS, TASK_UTILS
 from mmengine.config import Config
 from mmengine.logging import print_log
+from mmengine.registry import Registry
 from torch import nn
 
 from ..method.meta_head import MetaHeadMixin
@@ -144,7 +145,8 @@ def build_anchors(
         }
         # Another number of levels is for set_prior_generator to refuse.
         if (
-            _class_of(cfg) in (MetaAnchorGenerator, AnchorGenerator)
+            _class_of(cfg['type'], TASK_UTILS)
+            in (MetaAnchorGenerator, AnchorGenerator)
             and not cfg.keys() & {'priors', 'centers', 'center_offset'}
             and len(cfg['strides']) == len(centers)
         ):
@@ -208,27 +210,25 @@ def read_generator(cfg: Config) -> MetaAnchorGenerator:
         # Stock trains with its anchors as they are.
         priors = dict(type='MetaAnchorGenerator', priors=priors, jitter=0.0)
     generator = TASK_UTILS.build(priors)
-    kind = model[name].get('type')
-    kind = MODELS.get(kind) if isinstance(kind, str) else kind
+    head = _class_of(model[name].get('type'), MODELS)
     # As the head does it, which is not built for this.
-    if not getattr(kind, 'ONE_UNIT', True):
+    if not getattr(head, 'ONE_UNIT', True):
         generator.use_box_per_level()
     return generator
 
 
-def _class_of(cfg: Mapping) -> type | None:
-    """The class that a config names, or that it holds in Python style."""
-    kind = cfg['type']
+def _class_of(kind: str | type | None, registry: Registry) -> type | None:
+    """The class that a ``type`` names, or is, as in Python style."""
     if not isinstance(kind, str):
         return kind
     try:
-        return TASK_UTILS.get(kind)
+        return registry.get(kind)
     except RuntimeError:  # MMEngine's, of what cannot be a name
         return None
 
 
 def _is_ours(cfg: Mapping) -> bool:
-    kind = _class_of(cfg)
+    kind = _class_of(cfg['type'], TASK_UTILS)
     return isinstance(kind, type) and issubclass(kind, MetaAnchorGenerator)
 
 

@@ -92,9 +92,8 @@ def find_resizing(dataset: BaseDataset) -> list[Callable]:
         pipeline = own.get('pipeline') or []
         steps = _that_resize(pipeline) + steps
         parts = own.get('datasets') or [None]
-        # The latter is MMEngine's, of a config with num_batch_per_epoch.
-        inner = own.get('dataset', own.get('_dataset'))
-        dataset = parts[0] if inner is None else inner
+        # The second is MMEngine's, of a config with num_batch_per_epoch.
+        dataset = own.get('dataset', own.get('_dataset', parts[0]))
     return steps
 
 

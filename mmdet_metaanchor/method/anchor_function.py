@@ -69,6 +69,7 @@ class AnchorFunctionGenerator(AnchorWeights):
         \mathrm{relu}(c)),
 
     with the bends c of a stock checkpoint, 0 without one.
+
     The two forms, generated weights and the mixture, give the same outputs,
     and what takes fewer multiplications is computed. Per output channel, for
     A priors, P places of the features and kernels of K numbers, these are

@@ -19,11 +19,7 @@ from .head_state import BOX_FUNCTIONS, HeadState
 from .level_outputs import LevelOutputs
 from .memo import Memo
 from .prior_generator import MetaAnchorGenerator
-from .shape_range import (
-    nearest,
-    range_of_level,
-    warn_of_untrained,
-)
+from .shape_range import nearest, range_of_level, warn_of_untrained
 
 # Outputs of the towers: for each branch, one feature per level, or what the
 # anchor functions prepare of it.
@@ -45,7 +41,7 @@ class MetaHeadMixin(HeadState, LevelOutputs):
     - name them in :meth:`branches`, and say in :meth:`towers` what they see.
 
     The parameters do not depend on the number or the shape of the priors.
-    What a checkpoint holds beside them, see :class:`.HeadState`.
+    :class:`.HeadState` says what a checkpoint holds beside them.
 
     What the shape of a prior says of the code of a box is known, and need not
     be learnt (``box_function``, :func:`units_of_prior`):

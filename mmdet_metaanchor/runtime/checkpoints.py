@@ -16,7 +16,6 @@ from zipfile import is_zipfile
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import (
     CheckpointLoader,
@@ -30,6 +29,7 @@ from torch.hub import load_state_dict_from_url
 
 from .allowed_names import names_allowed
 from .config_types import read_metainfo
+from .runner import model_of
 
 # Letters of what PyTorch says of a checkpoint: it lists every parameter.
 MOST_SAID = 1000
@@ -217,7 +217,7 @@ def check_fits(runner: Runner, checkpoint: str, whole: bool) -> None:
         FileNotFoundError: It does not exist.
         ValueError: It is no checkpoint, or of another model.
     """
-    model = _model_of(runner)
+    model = model_of(runner)
     state = read_checkpoint(checkpoint)['state_dict']
     # MMCV's SyncBatchNorm holds its processes, of which there is no copy.
     groups = [m.group for m in model.modules() if hasattr(m, 'group')]
@@ -230,12 +230,6 @@ def check_fits(runner: Runner, checkpoint: str, whole: bool) -> None:
                 f'it {"has" if unknown else "lacks"} {", ".join(names[:3])}'
                 f'{" and more" * (len(names) > 3)}'
             )
-
-
-def _model_of(runner: Runner) -> nn.Module:
-    """The model of a runner, out of the wrapper of several processes."""
-    model = runner.model
-    return model.module if is_model_wrapper(model) else model
 
 
 def load_strictly(runner: Runner, checkpoint: str) -> None:
@@ -251,7 +245,7 @@ def load_strictly(runner: Runner, checkpoint: str) -> None:
     """
     content = read_checkpoint(checkpoint)
     # As for the test: what is to be trained takes less, see AnchorWeights.
-    model = _model_of(runner).eval()
+    model = model_of(runner).eval()
     with fitting(checkpoint, model):
         load_state_dict(
             model,

@@ -34,26 +34,27 @@ def survive_interruptions(cfg: Config) -> None:
     cfg.default_hooks = dict(hooks, checkpoint=hook)
 
 
-def go_on(cfg: Config, name: str) -> None:
+def go_on(cfg: Config, name: str | None) -> None:
     """Let a training go on from a checkpoint, with the seed that it had.
 
     Args:
         cfg (Config): Config of a training, changed in place.
-        name (str): The checkpoint, or 'auto' for the last whole one of the
-            work dir; if there is none, that which the config resumes, and
-            else the training begins.
+        name (str | None): The checkpoint, or 'auto' for the last whole one
+            of the work dir; if there is none, that which the config resumes,
+            and else the training begins. None for that which the config
+            resumes first, and else as 'auto'.
 
     Raises:
         FileNotFoundError: It does not exist.
         ValueError: It is no checkpoint of a training.
     """
+    own = cfg.get('load_from') if cfg.get('resume') else None
+    if name is None:
+        name = own or 'auto'
     if name == 'auto':
         path = last_checkpoint(Path(cfg.work_dir))
-        if path.is_file():
-            name = str(path)
-        elif cfg.get('resume') and cfg.get('load_from'):
-            name = cfg.load_from
-        else:
+        name = str(path) if path.is_file() else own
+        if not name:
             print(f'{cfg.work_dir} holds no checkpoint: the training begins')
             return
         print(f'The training goes on from {name}')

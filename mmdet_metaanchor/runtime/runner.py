@@ -10,11 +10,19 @@ from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_distributed
+from mmengine.model import is_model_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from torch import nn
 
 # Options of glibc's mallopt, from its malloc.h.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+
+
+def model_of(runner: Runner) -> nn.Module:
+    """The model of a runner, out of the wrapper of several processes."""
+    model = runner.model
+    return model.module if is_model_wrapper(model) else model
 
 
 def build_runner(cfg: Config) -> Runner:

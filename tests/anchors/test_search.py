@@ -21,11 +21,7 @@ from mmdet_metaanchor.anchors.candidates import paper_candidates
 from mmdet_metaanchor.anchors.customize import find_head
 from mmdet_metaanchor.anchors.detections import collect_detections, unite
 from mmdet_metaanchor.anchors.scorer import Scorer
-from mmdet_metaanchor.anchors.search import (
-    Log,
-    Step,
-    greedy_search,
-)
+from mmdet_metaanchor.anchors.search import Log, Step, greedy_search
 
 STRIDES = (8, 16, 32, 64, 128)
 YOLO = 'meta_yolov3/meta-yolov3'
